@@ -1,0 +1,24 @@
+//! Anyhook's connectors: what it knows of each vendor's API, without IO, clock, secrets or async.
+//!
+//! [`contract`] says what a connector is, [`model`] holds the unified objects, [`walk`] the arithmetic of paging over a
+//! listing that moves, and every other folder is one integration with its recorded exchanges in `fixtures/`.
+
+pub mod contract;
+pub mod json;
+pub mod model;
+pub mod walk;
+
+use contract::Connector;
+
+/// Every integration, sorted by name: one line each.
+static REGISTRY: &[&dyn Connector] = &[];
+
+/// Every integration, sorted by name.
+pub fn all() -> &'static [&'static dyn Connector] {
+    REGISTRY
+}
+
+/// The integration of this name.
+pub fn find(integration: &str) -> Option<&'static dyn Connector> {
+    REGISTRY.iter().copied().find(|connector| connector.manifest().integration == integration)
+}
