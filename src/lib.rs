@@ -1,1 +1,11 @@
-//! x
+//! Anyhook: webhooks from any API, self-hosted.
+//!
+//! Polls vendors' List endpoints, takes in the webhooks they send themselves, and pushes both to subscribers as the same
+//! signed payload. ARCHITECTURE.md has the bird's eye.
+
+pub mod clock;
+pub mod ids;
+pub mod log;
+pub mod outbound;
+pub mod random;
+pub mod secrets;
