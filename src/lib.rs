@@ -4,8 +4,13 @@
 //! signed payload. ARCHITECTURE.md has the bird's eye.
 
 pub mod clock;
+pub mod context;
+pub mod credentials;
 pub mod ids;
+pub mod leases;
+pub mod limits;
 pub mod log;
 pub mod outbound;
 pub mod random;
 pub mod secrets;
+pub mod store;

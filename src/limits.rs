@@ -1,0 +1,167 @@
+//! Every limit: its name, its default, and by that its setting (`[poll]`, `[deliver]` … in the settings file, or
+//! `ANYHOOK_POLL_RUNS_MAX` and the like in the environment).
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! limits {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $kind,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            /// The names of its settings.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($field)),*];
+        }
+    };
+}
+
+limits! {
+    /// What polling may take.
+    PollLimits {
+        /// Poll runs at the same time.
+        runs_max: usize = 64,
+        /// Listing jobs (back-fills) that fetch at the same time.
+        jobs_max: usize = 16,
+        /// Pages a run reads before it ends and the next one goes on.
+        pages_per_run_max: u32 = 10_000,
+        /// Page commits of one run that wait to be durable while the next page is fetched.
+        commits_in_flight_max: usize = 8,
+        /// From connecting to the last byte of a vendor's answer, in milliseconds.
+        request_deadline_ms: u64 = 60_000,
+        /// Bytes of a vendor's answer after decompression.
+        response_bytes_max: usize = 32 << 20,
+        /// Tries of one request within a run, the first among them.
+        request_tries_max: u32 = 4,
+        /// The first wait between tries, in milliseconds; it doubles, with full jitter.
+        retry_base_ms: u64 = 500,
+        /// The longest wait between tries within a run, in milliseconds.
+        retry_wait_max_ms: u64 = 15_000,
+        /// The shortest pause after a vendor said that there were too many requests, in milliseconds.
+        pause_floor_ms: u64 = 1_000,
+        /// The longest pause that a vendor's word is taken for, in milliseconds.
+        pause_max_ms: u64 = 86_400_000,
+        /// The longest wait between failing runs, in milliseconds.
+        failure_wait_max_ms: u64 = 3_600_000,
+        /// Records of a run, in percent, that may be unreadable before it fails.
+        bad_records_percent_max: u32 = 10,
+        /// Stored bytes of a feed's log before polling waits for deliveries.
+        log_bytes_max: u64 = 256 << 20,
+        /// Bytes of objects and raws in one log page; a larger record gets a page of its own.
+        log_page_bytes_max: usize = 160 << 10,
+        /// Pages of a listing job that wait for delivery before the next one is fetched.
+        spool_pages_max: u64 = 8,
+        /// The share of an interval, in percent, by which polls are spread.
+        jitter_percent: u64 = 10,
+        /// Parents (repositories, mailboxes) of a feed.
+        parents_max: usize = 10_000,
+    }
+}
+
+limits! {
+    /// What delivering may take.
+    DeliverLimits {
+        /// Attempts at the same time.
+        slots_max: usize = 256,
+        /// Attempts at the same time to one host.
+        host_slots_max: usize = 64,
+        /// From connecting to the last byte of the answer, in milliseconds.
+        attempt_deadline_ms: u64 = 15_000,
+        /// Bytes of a destination's answer that are read.
+        response_bytes_max: usize = 16 << 10,
+        /// Objects in one payload where the webhook names no `page_max_limit`.
+        batch_records_max: u32 = 100,
+        /// Bytes of `data` in one payload; a larger single object is sent alone.
+        batch_bytes_max: usize = 1 << 20,
+        /// Batches delivered whose positions are not durable yet, per webhook.
+        positions_in_flight_max: usize = 64,
+        /// Retries of one batch, in milliseconds after the attempt before: each is drawn from zero to twice its value,
+        /// so that this is the mean.
+        retry_schedule_ms: Vec<u64> = vec![
+            2_000, 10_000, 60_000, 300_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 28_800_000, 43_200_000, 86_400_000, 86_400_000,
+        ],
+        /// The longest Retry-After that is honoured, in milliseconds.
+        retry_after_max_ms: u64 = 86_400_000,
+        /// Decompressed log pages kept for other webhooks of the same feed, in bytes.
+        page_cache_bytes_max: usize = 64 << 20,
+    }
+}
+
+limits! {
+    /// What the API and the ingress may take.
+    ApiLimits {
+        /// Bytes of a request's body.
+        body_bytes_max: usize = 1 << 20,
+        /// Bytes of a native webhook's body.
+        ingress_body_bytes_max: usize = 5 << 20,
+        /// Requests a second per API key, refilled evenly.
+        requests_per_second_max: u32 = 200,
+        /// Native webhooks a second per connection, refilled evenly.
+        ingress_per_second_max: u32 = 500,
+        /// From the head of a request to the end of its answer, in milliseconds.
+        request_deadline_ms: u64 = 30_000,
+        /// Requests at the same time.
+        requests_max: usize = 1_024,
+        /// Rows of a list, and its default.
+        list_limit_max: usize = 100,
+        /// The greatest offset of a list.
+        list_offset_max: usize = 100_000,
+        /// Connections of a workspace.
+        connections_max: usize = 100_000,
+        /// Webhooks of a connection.
+        webhooks_per_connection_max: usize = 1_000,
+        /// Entries of `filters`, of `auth.meta` and the like.
+        entries_max: usize = 64,
+        /// Bytes of a text field of the API.
+        text_bytes_max: usize = 4_096,
+        /// The shortest poll interval, in milliseconds.
+        interval_floor_ms: u64 = 1_000,
+        /// The interval where a webhook names none, in milliseconds.
+        interval_default_ms: u64 = 60_000,
+        /// The longest poll interval, in milliseconds.
+        interval_max_ms: u64 = 31 * 86_400_000,
+    }
+}
+
+limits! {
+    /// What the store may take.
+    StoreLimits {
+        /// sled's page cache in bytes; its memory in all is about four times that.
+        cache_bytes: u64 = 128 << 20,
+        /// Units of work that wait for the committer.
+        queue_max: usize = 4_096,
+        /// How long a page waits for company before it is committed, in microseconds.
+        page_linger_us: u64 = 1_000,
+        /// How long a position waits for company, in milliseconds.
+        position_linger_ms: u64 = 50,
+        /// Audit rows of successes kept per webhook and per feed.
+        calls_ok_max: u64 = 200,
+        /// Audit rows of failures kept per webhook and per feed.
+        calls_failed_max: u64 = 200,
+        /// How long a node's leases last without renewal, in milliseconds.
+        lease_ttl_ms: u64 = 30_000,
+    }
+}
+
+/// All of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Polling.
+    pub poll: PollLimits,
+    /// Delivering.
+    pub deliver: DeliverLimits,
+    /// API and ingress.
+    pub api: ApiLimits,
+    /// The store.
+    pub store: StoreLimits,
+}

@@ -1,0 +1,123 @@
+//! The audit trail: one row a poll run and a delivery attempt, bounded per feed and per webhook.
+
+use super::StoreError;
+use crate::ids::{ConnectionId, FeedId, WebhookId, WorkspaceId};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// What a row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallKind {
+    /// A person authorised a connection, or a token was refreshed.
+    Login,
+    /// An attempt to deliver a batch.
+    Webhook,
+    /// A poll run, or a vendor's own webhook.
+    Inbound,
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiCall {
+    /// Its id. Left empty by who writes it; the store gives it, and it sorts by time within a feed or webhook.
+    #[serde(default)]
+    pub id: String,
+    /// Whose it is.
+    pub workspace_id: WorkspaceId,
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The feed.
+    pub feed_id: FeedId,
+    /// The webhook, for attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<WebhookId>,
+    /// The integration.
+    pub integration: String,
+    /// The connection's environment.
+    pub environment: String,
+    /// The customer's own name of the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_xref: Option<String>,
+    /// What it is about.
+    pub kind: CallKind,
+    /// The request's method.
+    pub method: String,
+    /// A short name: the object type and, for attempts, the payload's type.
+    pub name: String,
+    /// The request's URL without its query.
+    pub path: String,
+    /// The answer's status; 0 where there was none.
+    pub status: u16,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it began, by our clock.
+    pub at: DateTime<Utc>,
+    /// How long the other side took, in milliseconds.
+    pub duration_ms: u64,
+    /// Bytes of the payload, or of the pages read.
+    pub size_bytes: u64,
+    /// Changes found or delivered.
+    pub records: u64,
+    /// Requests made to the vendor, or the number of this attempt.
+    pub requests: u64,
+    /// Empty runs folded into this row.
+    pub count: u64,
+    /// The webhook-id of the batch, for attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
+}
+
+impl ApiCall {
+    /// True if it went wrong.
+    pub fn is_failure(&self) -> bool {
+        self.error.is_some()
+    }
+}
+
+/// Which rows a list shall have. Rows come newest first unless the order says otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct ApiCallQuery {
+    /// Those of this connection.
+    pub connection_id: Option<ConnectionId>,
+    /// Those of this webhook.
+    pub webhook_id: Option<WebhookId>,
+    /// Those of this feed.
+    pub feed_id: Option<FeedId>,
+    /// Those of this integration.
+    pub integration: Option<String>,
+    /// Those of this environment.
+    pub environment: Option<String>,
+    /// Those with this reference.
+    pub external_xref: Option<String>,
+    /// Those of this kind.
+    pub kind: Option<CallKind>,
+    /// Those that went wrong, or did not.
+    pub is_failure: Option<bool>,
+    /// Those since.
+    pub since: Option<DateTime<Utc>>,
+    /// Oldest first.
+    pub is_ascending: bool,
+    /// Rows to leave out first.
+    pub offset: usize,
+    /// Rows to answer at most.
+    pub limit: usize,
+}
+
+/// The audit trail.
+#[async_trait]
+pub trait Audit {
+    /// Adds a row that belongs to no run and no attempt.
+    async fn record_call(&self, call: ApiCall) -> Result<(), StoreError>;
+
+    /// The row of this id, whosever it is.
+    async fn api_call(&self, id: &str) -> Result<Option<ApiCall>, StoreError>;
+
+    /// A workspace's rows that match.
+    ///
+    /// - Each webhook and each feed keeps its newest rows up to a bound, failures apart from successes, so that neither
+    ///   drives out the other.
+    async fn api_calls(&self, workspace: WorkspaceId, query: &ApiCallQuery) -> Result<Vec<ApiCall>, StoreError>;
+}

@@ -1,0 +1,255 @@
+//! Feeds: what is polled, how far it has read, and the ledger of what it has seen.
+
+use super::{ApiCall, Fence, ShardId, StoreError, Webhook};
+use crate::ids::{ConnectionId, FeedId, WorkspaceId};
+use crate::log::EncodedPage;
+use anyhook_connectors::contract::Change;
+use anyhook_connectors::model::ObjectType;
+use anyhook_connectors::walk::Checkpoint;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How much of what it has seen a feed remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Depth {
+    /// Records changed since the next run's lower bound.
+    #[default]
+    Window,
+    /// Every record.
+    Full,
+}
+
+/// What follows from a feed's webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FeedSettings {
+    /// The smallest interval of its active webhooks; none while it has none, and then it is not polled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<u64>,
+    /// True if some webhook wants the vendor's own objects.
+    pub keeps_raw: bool,
+    /// True if some webhook wants only created records, so that created and updated must be told apart.
+    pub tells_created: bool,
+    /// True if some webhook wants deletions.
+    pub tells_deleted: bool,
+}
+
+impl FeedSettings {
+    /// The settings that these webhooks, all of one feed, ask for.
+    pub fn of<'a>(webhooks: impl IntoIterator<Item = &'a Webhook>) -> Self {
+        let mut settings = FeedSettings::default();
+        for webhook in webhooks.into_iter().filter(|webhook| !webhook.is_paused) {
+            let shorter = settings.interval_ms.map_or(webhook.interval_ms, |known| known.min(webhook.interval_ms));
+            settings.interval_ms = Some(shorter);
+            settings.keeps_raw |= webhook.wants_raw();
+            settings.tells_created |= webhook.event == Change::Created;
+            settings.tells_deleted |= webhook.event == Change::Deleted;
+        }
+        settings
+    }
+}
+
+/// What is polled: one connection, object type and set of filters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feed {
+    /// Its id; a feed made again never meets the rows of an old one.
+    pub id: FeedId,
+    /// Whose it is.
+    pub workspace_id: WorkspaceId,
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// The connection's integration.
+    pub integration: String,
+    /// The object type.
+    pub object_type: ObjectType,
+    /// The vendor's filters.
+    pub filters: BTreeMap<String, String>,
+    /// The connection's shard.
+    pub shard: ShardId,
+    /// When it was made, by our clock.
+    pub created_at: DateTime<Utc>,
+    /// What follows from its webhooks.
+    pub settings: FeedSettings,
+    /// Grows by one whenever its settings change.
+    pub revision: u64,
+}
+
+/// Whether polling works.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum FeedHealth {
+    /// It does, or is being retried.
+    #[default]
+    Healthy,
+    /// It does not, until a person acts.
+    Unhealthy {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// A short code, such as `401` or `walk_cycle`.
+        code: String,
+        /// What happened and what to do.
+        message: String,
+        /// True if new credentials would mend it.
+        is_credential: bool,
+    },
+}
+
+/// How polling goes; written by runs alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FeedState {
+    /// When the feed began, by the vendor's clock; none until its first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// How deep the ledger is.
+    #[serde(default)]
+    pub depth: Depth,
+    /// Whether polling works.
+    #[serde(default)]
+    pub health: FeedHealth,
+    /// When a run last ended, by our clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<DateTime<Utc>>,
+    /// Runs in a row that failed.
+    #[serde(default)]
+    pub failures: u32,
+    /// The number of pings that the last whole run had seen when it began.
+    #[serde(default)]
+    pub pings_done: u64,
+}
+
+/// How far a feed, or one of its parents, has read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Everything up to here has been read, in the vendor's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<DateTime<Utc>>,
+    /// The vendor's clock when that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_time: Option<DateTime<Utc>>,
+    /// The vendor's token, for feeds whose cursor is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Where a long run stands, for listings that resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
+    /// The vendor's tag of the last whole answer, for conditional requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+/// What a feed remembers of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// Its `updated_at` in milliseconds since the epoch; `i64::MIN` where the vendor gives none.
+    pub updated_at_ms: i64,
+    /// Its version.
+    pub version: u64,
+    /// True if it was last seen deleted.
+    pub is_deleted: bool,
+}
+
+/// One page of a run: what it changes, all or nothing.
+#[derive(Debug, Clone)]
+pub struct PageCommit {
+    /// Proof of the shard's lease.
+    pub fence: Fence,
+    /// The feed.
+    pub feed: FeedId,
+    /// The feed's revision that the run works under.
+    pub feed_revision: u64,
+    /// The log's end that the diff was made against: if another has appended since, the diff is made again.
+    pub expected_end: u64,
+    /// The parent; empty where there is none.
+    pub parent: String,
+    /// How far the feed, or the parent, has read once this page is kept.
+    pub progress: Progress,
+    /// Ledger rows to set, each id once.
+    pub ledger: Vec<(String, LedgerEntry)>,
+    /// Ledger rows older than this may be forgotten; none keeps all.
+    pub forget_before_ms: Option<i64>,
+    /// Changes for the log; empty pages are not logged.
+    pub pages: Vec<EncodedPage>,
+}
+
+/// A page was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageCommitted {
+    /// The log's end now: one more than its last page's sequence.
+    pub end: u64,
+}
+
+/// A run has ended, well or not.
+#[derive(Debug, Clone)]
+pub struct RunFinish {
+    /// Proof of the shard's lease.
+    pub fence: Fence,
+    /// The feed.
+    pub feed: FeedId,
+    /// The feed's new state.
+    pub state: FeedState,
+    /// When to poll next; none while it has no active webhook or is unhealthy.
+    pub due_at: Option<DateTime<Utc>>,
+    /// The run's audit row.
+    pub call: Option<ApiCall>,
+}
+
+/// A feed to be polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueFeed {
+    /// The feed.
+    pub feed: FeedId,
+    /// Its shard.
+    pub shard: ShardId,
+    /// When.
+    pub due_at: DateTime<Utc>,
+}
+
+/// Feeds.
+#[async_trait]
+pub trait Feeds {
+    /// The feed of this id.
+    async fn feed(&self, id: FeedId) -> Result<Option<Feed>, StoreError>;
+
+    /// A connection's feeds in the order of their ids.
+    async fn feeds_of_connection(&self, connection: ConnectionId, limit: usize) -> Result<Vec<Feed>, StoreError>;
+
+    /// How polling goes; the default for a feed that never ran.
+    async fn feed_state(&self, id: FeedId) -> Result<FeedState, StoreError>;
+
+    /// How far a feed, or one of its parents, has read; the default where it has not.
+    async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError>;
+
+    /// Feeds of all shards by the time they are due, soonest first.
+    async fn due_feeds(&self, limit: usize) -> Result<Vec<DueFeed>, StoreError>;
+
+    /// Asks for a poll now, and answers how often that was asked.
+    ///
+    /// - A run that began before is followed by another: the count is durable before this returns.
+    /// - The feed is due at `now` unless it was due sooner. A feed without an active webhook is not made due.
+    async fn ping_feed(&self, feed: FeedId, now: DateTime<Utc>) -> Result<u64, StoreError>;
+
+    /// How often a poll was asked for.
+    async fn pings(&self, feed: FeedId) -> Result<u64, StoreError>;
+
+    /// What the ledger holds of these records, in their order.
+    async fn ledger(&self, feed: FeedId, ids: &[&str]) -> Result<Vec<Option<LedgerEntry>>, StoreError>;
+
+    /// Keeps one page.
+    ///
+    /// - [`StoreError::Fenced`] where the lease is another's, [`StoreError::Conflict`] where the log's end or the
+    ///   feed's revision is not the expected one, [`StoreError::Missing`] where the feed is gone.
+    /// - Log pages get the sequences from the expected end on, in their order.
+    /// - Commits of one feed are kept in the order they were asked for; after one has failed, those behind it fail too.
+    async fn commit_page(&self, commit: PageCommit) -> Result<PageCommitted, StoreError>;
+
+    /// Ends a run: state, next due time and audit row.
+    ///
+    /// - Where the feed was pinged since `state.pings_done`, it is due at once instead.
+    /// - An empty run's row right after another empty run's is folded into it (its count grows).
+    async fn finish_run(&self, finish: RunFinish) -> Result<(), StoreError>;
+
+    /// Cleans up rows of deleted feeds, a bounded number at a time; true while there are more.
+    async fn clean_up(&self, rows_max: usize) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,67 @@
+//! Shards and their leases.
+
+use super::StoreError;
+use crate::ids::NodeId;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// How many shards there are. Fixed for the life of a store: rows carry their shard.
+pub const SHARDS: u16 = 64;
+
+/// A share of the work: a budget bucket's feeds, listing jobs and webhooks stay together in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShardId(pub u16);
+
+impl ShardId {
+    /// The shard of a budget bucket.
+    pub fn of_bucket(bucket: &str) -> Self {
+        let hash = xxhash_rust::xxh3::xxh3_64(bucket.as_bytes());
+        ShardId(u16::try_from(hash % u64::from(SHARDS)).unwrap_or(0))
+    }
+}
+
+/// Proof of a lease: the shard and the epoch it was taken in. Every change of hands begins a new epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Fence {
+    /// The shard.
+    pub shard: ShardId,
+    /// The epoch.
+    pub epoch: u64,
+}
+
+/// A shard in a node's hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// What to show when writing.
+    pub fence: Fence,
+    /// Until when nobody else can take it.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Leases.
+#[async_trait]
+pub trait Leases {
+    /// Renews a node's leases, takes free shards until it has `want` of them, and answers all it holds.
+    ///
+    /// - A shard whose holder's lease has not expired is never taken.
+    /// - A shard taken over begins a new epoch; one renewed keeps its epoch.
+    /// - Where it holds more than `want`, the surplus is released.
+    async fn hold_shards(
+        &self,
+        node: NodeId,
+        now: DateTime<Utc>,
+        ttl_ms: u64,
+        want: u16,
+    ) -> Result<Vec<Lease>, StoreError>;
+
+    /// Gives a node's shards back, so that others need not wait for its leases to expire.
+    async fn release_shards(&self, node: NodeId) -> Result<(), StoreError>;
+
+    /// Until when a budget bucket is paused, because the vendor said so.
+    async fn pause(&self, bucket: &str) -> Result<Option<DateTime<Utc>>, StoreError>;
+
+    /// Pauses a bucket until then. A pause is only ever extended.
+    async fn extend_pause(&self, bucket: &str, until: DateTime<Utc>) -> Result<(), StoreError>;
+}

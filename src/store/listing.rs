@@ -1,0 +1,158 @@
+//! Listing jobs: walks through a vendor's history for one webhook, page by page through a small spool.
+
+use super::{Fence, Position, ShardId, StoreError};
+use crate::ids::{FeedId, JobId, WebhookId};
+use crate::log::EncodedPage;
+use anyhook_connectors::walk::Checkpoint;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// What a listing job is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobMode {
+    /// The history that a new webhook asked for: delivered before the log.
+    Initial,
+    /// History asked for later: delivered beside the log.
+    Backfill,
+}
+
+/// How a job stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum JobState {
+    /// Listing.
+    Running,
+    /// All pages are listed; some are still to be delivered.
+    Listed,
+    /// All pages are delivered.
+    Done,
+    /// A person ended it.
+    Cancelled,
+    /// It cannot go on until a person acts.
+    Failed {
+        /// A short code.
+        code: String,
+        /// What happened and what to do.
+        message: String,
+    },
+}
+
+/// A walk through history for one webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingJob {
+    /// Its id.
+    pub id: JobId,
+    /// For whom.
+    pub webhook_id: WebhookId,
+    /// Of which feed.
+    pub feed_id: FeedId,
+    /// The feed's shard.
+    pub shard: ShardId,
+    /// What it is for.
+    pub mode: JobMode,
+    /// How it stands.
+    pub state: JobState,
+    /// Only records changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_gte: Option<DateTime<Utc>>,
+    /// Only records changed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_lt: Option<DateTime<Utc>>,
+    /// The parent being listed; empty where there is none, or before the first.
+    #[serde(default)]
+    pub parent: String,
+    /// Where the walk stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
+    /// Pages listed.
+    #[serde(default)]
+    pub pages: u64,
+    /// Records listed.
+    #[serde(default)]
+    pub records: u64,
+    /// Records there are, where the vendor says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// The sequence of the next page in the spool.
+    #[serde(default)]
+    pub spool_end: u64,
+    /// How far the webhook has been served.
+    #[serde(default)]
+    pub position: Position,
+    /// Failures in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it last moved.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl ListingJob {
+    /// True while pages are still to be listed or delivered.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, JobState::Running | JobState::Listed)
+    }
+
+    /// Pages that wait for delivery.
+    pub fn spooled(&self) -> u64 {
+        self.spool_end.saturating_sub(self.position.sequence)
+    }
+}
+
+/// A job has listed a page, or come to an end.
+#[derive(Debug, Clone)]
+pub struct ListingCommit {
+    /// Proof of the shard's lease.
+    pub fence: Fence,
+    /// The job.
+    pub job: JobId,
+    /// The parent that the walk stands at.
+    pub parent: String,
+    /// Where the walk stands.
+    pub checkpoint: Option<Checkpoint>,
+    /// Its new state: running, listed or failed.
+    pub state: JobState,
+    /// Pages for the spool, in their order.
+    pub pages: Vec<EncodedPage>,
+    /// Records there are, where the vendor says so.
+    pub total: Option<u64>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Now, by our clock.
+    pub at: DateTime<Utc>,
+}
+
+/// Listing jobs.
+#[async_trait]
+pub trait Listings {
+    /// Adds a job to a webhook. [`StoreError::Exists`] where an open one is there.
+    async fn insert_job(&self, job: ListingJob) -> Result<(), StoreError>;
+
+    /// The job of this id.
+    async fn job(&self, id: JobId) -> Result<Option<ListingJob>, StoreError>;
+
+    /// A webhook's jobs, newest first.
+    async fn jobs_of_webhook(&self, webhook: WebhookId, limit: usize) -> Result<Vec<ListingJob>, StoreError>;
+
+    /// A shard's open jobs in the order of their ids, after `after`.
+    async fn open_jobs(
+        &self,
+        shard: ShardId,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Result<Vec<ListingJob>, StoreError>;
+
+    /// Keeps pages in the spool together with where the walk stands.
+    ///
+    /// - [`StoreError::Conflict`] where the job is no longer running, [`StoreError::Missing`] where it is gone.
+    async fn commit_listing(&self, commit: ListingCommit) -> Result<ListingJob, StoreError>;
+
+    /// A page of the spool; none where it was delivered and forgotten, or is not there yet.
+    async fn spool_page(&self, job: JobId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Ends a job that is open; its pages are not delivered any more and the log comes next.
+    async fn cancel_job(&self, id: JobId, now: DateTime<Utc>) -> Result<(), StoreError>;
+}

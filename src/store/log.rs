@@ -1,0 +1,62 @@
+//! The log: each feed's durable, ordered pages of changes.
+
+use super::{Fence, LedgerEntry, StoreError};
+use crate::ids::{ConnectionId, FeedId};
+use crate::log::EncodedPage;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// Where a log begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LogHead {
+    /// The sequence of the oldest page still there.
+    pub start: u64,
+    /// The sequence of the next page.
+    pub end: u64,
+    /// Stored bytes of its pages.
+    pub bytes: u64,
+}
+
+/// What native arrivals add to one feed.
+#[derive(Debug, Clone)]
+pub struct ArrivalFeed {
+    /// The feed.
+    pub feed: FeedId,
+    /// The log's end that the diff was made against.
+    pub expected_end: u64,
+    /// Ledger rows to set.
+    pub ledger: Vec<(String, LedgerEntry)>,
+    /// Changes for the log.
+    pub pages: Vec<EncodedPage>,
+}
+
+/// One native delivery, for all feeds it touches, all or nothing. Any node may take it in, so there is no fence.
+#[derive(Debug, Clone)]
+pub struct ArrivalCommit {
+    /// The connection it came for.
+    pub connection: ConnectionId,
+    /// Feeds whose logs grow.
+    pub appends: Vec<ArrivalFeed>,
+    /// Feeds to be polled now.
+    pub pings: Vec<FeedId>,
+    /// Now, by our clock.
+    pub now: chrono::DateTime<chrono::Utc>,
+}
+
+/// Logs.
+#[async_trait]
+pub trait Log {
+    /// Where a feed's log begins and ends.
+    async fn log_head(&self, feed: FeedId) -> Result<LogHead, StoreError>;
+
+    /// The stored page with this sequence; none where it is trimmed or not there yet.
+    async fn log_page(&self, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps a native delivery.
+    ///
+    /// - [`StoreError::Conflict`] where a log's end is not the expected one; nothing of it is kept then.
+    async fn commit_arrival(&self, commit: ArrivalCommit) -> Result<(), StoreError>;
+
+    /// Forgets pages before `before`, a bounded number at a time, and answers where the log begins now.
+    async fn trim_log(&self, fence: Fence, feed: FeedId, before: u64) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,91 @@
+//! The Store contract: what the engine asks of wherever its state is kept, by noun and in units of work.
+//!
+//! - A call that writes returns once what it wrote is durable, and not before.
+//! - Each call is one transaction: all of it happens, or nothing.
+//! - What a page needs (changes, ledger, progress) is one call; so is an attempt with its position and audit row.
+//! - Calls that belong to a shard carry a [`Fence`]; a node whose lease passed to another can write nothing there.
+//! - A log sequence is taken inside the appending transaction, so that pages are never out of order or missing.
+//! - No call reads everything: lists have limits, scans have a shard or a feed.
+//!
+//! The promises of each call are bullets in its doc comment, each with a test in one suite that every implementation
+//! passes (`tests/store_suite.rs`).
+
+mod audit;
+mod connection;
+mod delivery;
+mod feed;
+mod lease;
+mod list;
+mod listing;
+mod log;
+mod webhook;
+mod workspace;
+
+pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind};
+pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections};
+pub use delivery::{
+    AttemptFinish, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
+};
+pub use feed::{
+    Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
+    RunFinish,
+};
+pub use lease::{Fence, Lease, Leases, SHARDS, ShardId};
+pub use list::{ListOrder, ListPage, ListSort};
+pub use listing::{JobMode, JobState, ListingCommit, ListingJob, Listings};
+pub use log::{ArrivalCommit, ArrivalFeed, Log, LogHead};
+pub use webhook::{NewWebhook, Registered, Webhook, WebhookKind, WebhookQuery, Webhooks};
+pub use workspace::{SignatureEncoding, Workspace, Workspaces};
+
+use crate::ids::{ConnectionId, FeedId, JobId, WebhookId};
+use thiserror::Error;
+use tokio::sync::broadcast;
+
+/// Why a call failed. Nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// The shard's lease has passed to another node: stop working on it.
+    #[error("the lease of shard {} has passed to another node", .0.shard.0)]
+    Fenced(Fence),
+    /// What was read has changed since: read again and decide anew.
+    #[error("the {0} has changed since it was read")]
+    Conflict(&'static str),
+    /// There is no such row.
+    #[error("there is no such {0}")]
+    Missing(&'static str),
+    /// There already is such a row.
+    #[error("there already is such a {0}")]
+    Exists(&'static str),
+    /// The store cannot be reached or written now; it may work later.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// A row cannot be read: damaged, or written by a newer build.
+    #[error("the store holds a row that this build cannot read: {0}")]
+    Unreadable(String),
+}
+
+/// Everything that is kept.
+pub trait Store:
+    Workspaces + Connections + Webhooks + Feeds + Log + Deliveries + Listings + Audit + Leases + Send + Sync + 'static
+{
+    /// What other parts, and other nodes, have written, as it becomes durable.
+    ///
+    /// - Every committed change that a [`Wake`] describes is sent after it is durable.
+    /// - A receiver that lags is told so by the channel and looks for itself.
+    fn wakes(&self) -> broadcast::Receiver<Wake>;
+}
+
+/// Something durable happened that someone may be waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// A feed's log has grown.
+    LogGrew(FeedId),
+    /// A feed is to be polled sooner than was known: new, pinged, its interval shortened.
+    FeedDue(FeedId),
+    /// A webhook was made, changed, resumed or deleted.
+    WebhookChanged(WebhookId),
+    /// A listing job was made, ended or has pages to deliver.
+    JobChanged(JobId, WebhookId),
+    /// A connection was changed or deleted.
+    ConnectionChanged(ConnectionId),
+}
