@@ -1,5 +1,9 @@
 //! Reading vendors' JSON without copying it, and writing JSON as `JSON.stringify` would.
 
+mod canonical;
+
+pub use canonical::canonical;
+
 use crate::contract::{BadRecord, Record, RecordError};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};

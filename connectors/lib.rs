@@ -4,6 +4,8 @@
 //! listing that moves, and every other folder is one integration with its recorded exchanges in `fixtures/`.
 
 pub mod contract;
+#[cfg(test)]
+mod fixtures;
 pub mod json;
 pub mod model;
 pub mod walk;
