@@ -13,4 +13,5 @@ pub mod log;
 pub mod outbound;
 pub mod random;
 pub mod secrets;
+pub mod simulator;
 pub mod store;

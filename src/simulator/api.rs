@@ -129,11 +129,10 @@ impl Vendor {
 
     fn token(&mut self, request: &Request<'_>, now: DateTime<Utc>) -> Answer {
         let now_ms = now.timestamp_millis();
-        let answer =
-            match self.oauth.exchange(request.body, request.authorization, now_ms, &mut self.request_random) {
-                Ok(tokens) => Answer::of(200, &tokens),
-                Err(error) => Answer::of(error.status(), &serde_json::json!({"error": error.code()})),
-            };
+        let answer = match self.oauth.exchange(request.body, request.authorization, now_ms, &mut self.request_random) {
+            Ok(tokens) => Answer::of(200, &tokens),
+            Err(error) => Answer::of(error.status(), &serde_json::json!({"error": error.code()})),
+        };
         answer.with("cache-control", "no-store")
     }
 }

@@ -189,8 +189,7 @@ impl FaultBook {
     pub(super) fn plan(&mut self, path: &str, random: &mut fastrand::Rng) -> Plan {
         let mut plan = Plan::default();
         for rule in self.rules.iter_mut().filter(|rule| path.starts_with(&rule.path)) {
-            let strikes =
-                rule.next != Some(0) && rule.probability.is_none_or(|probability| random.f64() < probability);
+            let strikes = rule.next != Some(0) && rule.probability.is_none_or(|probability| random.f64() < probability);
             if strikes {
                 rule.next = rule.next.map(|left| left - 1);
                 plan.add(&rule.fault);

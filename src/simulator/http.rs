@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use std::convert::Infallible;
 use std::io::Write;
 use std::time::Duration;
@@ -73,8 +73,7 @@ fn into_response(answer: Answer, gzip: bool) -> Response {
         Transport::LengthOff(by) => {
             let claimed = i64::try_from(answer.body.len()).unwrap_or(i64::MAX).saturating_add(by).max(0);
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(claimed));
-            // As a stream the body has no length of its own that the server would correct the header by.
-            Body::from_stream(stream::iter([Ok::<_, Infallible>(answer.body)]))
+            Body::from_stream(then_silence(answer.body))
         }
         _ => match compressed(&answer.body, gzip) {
             Some(body) => {
@@ -86,6 +85,12 @@ fn into_response(answer: Answer, gzip: bool) -> Response {
         },
     };
     response
+}
+
+/// A body that ends a step after its last byte. As a stream it has no length of its own that the server would put in
+/// place of the claimed one; and the server only sends what it has of a body once it has to wait for the rest.
+fn then_silence(body: Bytes) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::iter([Ok(body)]).chain(stream::once(tokio::task::yield_now()).map(|()| Ok(Bytes::new())))
 }
 
 fn compressed(body: &Bytes, gzip: bool) -> Option<Vec<u8>> {

@@ -74,9 +74,11 @@ impl Query {
                 ("order", "desc") => selection.descending = true,
                 ("order", _) => return Err(invalid("order must be asc or desc")),
                 ("limit", text) => {
-                    limit = text.parse().ok().filter(|limit| (1..=limit_max).contains(limit)).ok_or_else(|| {
-                        invalid(format!("limit must be a number from 1 to {limit_max}"))
-                    })?;
+                    limit = text
+                        .parse()
+                        .ok()
+                        .filter(|limit| (1..=limit_max).contains(limit))
+                        .ok_or_else(|| invalid(format!("limit must be a number from 1 to {limit_max}")))?;
                 }
                 ("offset", text) => {
                     start = Start::Offset(text.parse().map_err(|_| invalid("offset must be a number"))?);
@@ -99,7 +101,7 @@ fn time(name: &str, text: &str) -> Result<DateTime<Utc>, QueryError> {
 
 /// The first whole millisecond that is not before `at`.
 fn ceil_ms(at: DateTime<Utc>) -> i64 {
-    at.timestamp_millis() + i64::from(at.timestamp_subsec_nanos() % 1_000_000 > 0)
+    at.timestamp_millis() + i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1_000_000))
 }
 
 fn write_cursor(object: Object, selection: Selection, after: Key) -> String {
@@ -198,9 +200,7 @@ fn seek(table: &Table, selection: &Selection, query: &Query, plan: &Plan) -> Cut
 
 /// A filter by one field and an order by another: every record is looked at.
 fn scan(table: &Table, selection: &Selection, query: &Query, plan: &Plan) -> Cut {
-    let wanted = |ms: i64| {
-        selection.gte_ms.is_none_or(|low| ms >= low) && selection.lt_ms.is_none_or(|high| ms < high)
-    };
+    let wanted = |ms: i64| selection.gte_ms.is_none_or(|low| ms >= low) && selection.lt_ms.is_none_or(|high| ms < high);
     let mut keys: Vec<Key> = index_of(table, selection.sort)
         .from(0)
         .filter(|(_, number)| table.listed(*number).is_some_and(|version| wanted(version.updated_ms)))

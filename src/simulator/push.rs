@@ -18,6 +18,8 @@ const PUSH_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Makes pushes for as long as the simulator is served. Receivers may see them out of order, as with most vendors.
 pub(super) async fn push_all(simulator: Simulator) {
+    // reqwest wants a provider for TLS though pushes are plain HTTP; one that is installed already stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(PUSH_TIME_MAX).build();
     let client = match client {
         Ok(client) => client,

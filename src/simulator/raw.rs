@@ -96,17 +96,46 @@ struct Ticket {
 }
 
 const FIRST: [&str; 12] = [
-    "Ada", "Alan", "Barbara", "Dennis", "Edsger", "Frances", "Grace", "Hedy", "Katherine", "Linus", "Margaret", "Niklaus",
+    "Ada",
+    "Alan",
+    "Barbara",
+    "Dennis",
+    "Edsger",
+    "Frances",
+    "Grace",
+    "Hedy",
+    "Katherine",
+    "Linus",
+    "Margaret",
+    "Niklaus",
 ];
 const LAST: [&str; 12] = [
-    "Abbott", "Brandt", "Chowdhury", "Dubois", "Eriksen", "Fernández", "Grünwald", "Hashimoto", "Ivanova", "Jansen",
-    "Kowalski", "Lindqvist",
+    "Abbott",
+    "Brandt",
+    "Chowdhury",
+    "Dubois",
+    "Eriksen",
+    "Fernández",
+    "Grünwald",
+    "Hashimoto",
+    "Ivanova",
+    "Jansen",
+    "Kowalski",
+    "Lindqvist",
 ];
 const TITLES: [&str; 6] = ["Accountant", "Buyer", "Engineer", "Head of Sales", "Operations Lead", "Support Agent"];
 const DEPARTMENTS: [&str; 5] = ["Engineering", "Finance", "Operations", "Sales", "Support"];
 const COMPANIES: [&str; 10] = [
-    "Alder & Finch", "Blue Harbour", "Copperfield", "Dovetail", "Eastgate", "Fairwater", "Greystone", "Highmoor",
-    "Inkwell", "Juniper",
+    "Alder & Finch",
+    "Blue Harbour",
+    "Copperfield",
+    "Dovetail",
+    "Eastgate",
+    "Fairwater",
+    "Greystone",
+    "Highmoor",
+    "Inkwell",
+    "Juniper",
 ];
 const FORMS: [&str; 5] = ["AG", "GmbH", "Inc.", "Ltd", "S.A."];
 const CITIES: [(&str, &str); 6] =
@@ -119,8 +148,12 @@ const SOURCES: [&str; 4] = ["email", "phone", "referral", "web"];
 const STATUSES: [&str; 4] = ["open", "pending", "solved", "closed"];
 const PRIORITIES: [&str; 4] = ["low", "normal", "high", "urgent"];
 const TROUBLES: [&str; 6] = [
-    "Cannot sign in since the last update", "Invoice shows the wrong address", "Export stops half-way",
-    "Password reset mail never arrives", "Totals differ between report and page", "Webhook is called twice",
+    "Cannot sign in since the last update",
+    "Invoice shows the wrong address",
+    "Export stops half-way",
+    "Password reset mail never arrives",
+    "Totals differ between report and page",
+    "Webhook is called twice",
 ];
 
 fn pick<T: Copy>(random: &mut Rng, from: &[T]) -> T {
@@ -210,7 +243,11 @@ fn deal(random: &mut Rng, blank: &Blank) -> Deal {
         deleted: false,
         expected_close_at: Timestamp(blank.created_at.0 + days),
         id: blank.object.id(blank.number),
-        name: format!("{} for {}", pick(random, &["Licences", "Rollout", "Support", "Training"]), pick(random, &COMPANIES)),
+        name: format!(
+            "{} for {}",
+            pick(random, &["Licences", "Rollout", "Support", "Training"]),
+            pick(random, &COMPANIES)
+        ),
         owner_id: owner(random),
         pipeline: pick(random, &["new-business", "renewals"]),
         probability: f64::from(random.u32(1..20)) / 20.0,

@@ -65,7 +65,7 @@ impl Vendor {
             hooks: Hooks::default(),
             stats: Stats::default(),
             random: Rng::with_seed(settings.seed),
-            request_random: Rng::with_seed(settings.seed ^ 0x5eed_0f_fa17),
+            request_random: Rng::with_seed(settings.seed ^ 0x005e_ed0f_fa17),
             next_change_us: now.timestamp_micros(),
             settings,
         };
@@ -82,7 +82,8 @@ impl Vendor {
         for object in Object::ALL {
             for nth in 0..count {
                 let created_ms = self.floor(start_ms + past_ms * nth / count);
-                let later = if self.random.u8(0..4) == 0 { self.random.i64(0..past_ms - past_ms * nth / count) } else { 0 };
+                let later =
+                    if self.random.u8(0..4) == 0 { self.random.i64(0..past_ms - past_ms * nth / count) } else { 0 };
                 let updated_ms = self.floor(created_ms + later);
                 // Seeding stays within records_max and writes plain structs: neither refusal can come.
                 let _ = self.create_at(object, Map::new(), (created_ms, updated_ms), created_ms);
