@@ -158,8 +158,9 @@ impl Walk {
             _ if self.is_past_bound(page) => Ok(Step::End),
             Next::Token(token) => self.follow(token, 0),
             Next::Later { token, wait_ms } => self.follow(token, *wait_ms),
-            Next::More if self.seeking => self.seek(page),
-            Next::More => self.offset(page),
+            Next::More if self.seeking => self.seek(page, None),
+            Next::From(reached) if self.seeking => self.seek(page, Some(*reached)),
+            Next::More | Next::From(_) => self.offset(page),
         }
     }
 
@@ -175,7 +176,7 @@ impl Walk {
         if page.next == Next::End {
             return Ok(());
         }
-        if page.listed() == 0 {
+        if page.listed() == 0 && !self.is_passing(page) {
             self.empty_pages += 1;
             return if self.empty_pages >= EMPTY_PAGES_MAX { Err(WalkError::Endless) } else { Ok(()) };
         }
@@ -192,6 +193,11 @@ impl Walk {
         Ok(())
     }
 
+    /// True for a page of records that were all left out, where the next one starts later.
+    fn is_passing(&self, page: &Page<'_>) -> bool {
+        self.seeking && matches!(page.next, Next::From(reached) if self.at.from.is_none_or(|from| reached > from))
+    }
+
     fn follow(&mut self, token: &str, wait_ms: u64) -> Result<Step, WalkError> {
         if self.at.token.as_deref() == Some(token) && wait_ms == 0 {
             return Err(WalkError::Cycle);
@@ -200,13 +206,16 @@ impl Walk {
         Ok(if wait_ms == 0 { Step::Ask } else { Step::Wait(wait_ms) })
     }
 
-    /// By time: from the last one seen, by offset only while the time does not move.
-    fn seek(&mut self, page: &Page<'_>) -> Result<Step, WalkError> {
-        let last = page.records.iter().filter_map(|record| record.updated_at).max();
+    /// By time: from the last one seen, by offset only while the time does not move. `reached` is the last time among
+    /// records that the connector left out.
+    fn seek(&mut self, page: &Page<'_>, reached: Option<DateTime<Utc>>) -> Result<Step, WalkError> {
+        let last = page.records.iter().filter_map(|record| record.updated_at).max().max(reached);
         match (self.at.from, last) {
             (from, Some(last)) if from.is_none_or(|from| last > from) => {
                 self.at.from = Some(last);
                 self.at.offset = 0;
+                // A page of one tied time comes again, now as the first from that time on: that is no circle.
+                self.recent.clear();
                 Ok(Step::Ask)
             }
             _ => self.advance(page.listed() as u64),

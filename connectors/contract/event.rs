@@ -53,7 +53,8 @@ pub enum Arrival<'a> {
         /// The record as it is now, or as last known where it was deleted.
         record: Box<Record<'a>>,
         /// Values of the filters that this record answers to, by the filters' names, so that the engine can tell
-        /// which feeds it belongs to. A filter not named here cannot be matched, and the feed is polled instead.
+        /// which feeds it belongs to. A filter not named here cannot be matched, and the feed is polled instead. Of a
+        /// name that comes more than once, any of the values will do.
         matches: Vec<(&'static str, String)>,
     },
     /// Something of this type changed: poll now.

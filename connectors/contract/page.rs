@@ -145,6 +145,9 @@ pub enum Next {
     End,
     /// There may be more; the engine works out where.
     More,
+    /// As [`Next::More`], where the vendor also sent records that the connector left out, such as those of another
+    /// type: the greatest `updated_at` of all that it sent.
+    From(DateTime<Utc>),
     /// There is more where this token points.
     Token(String),
     /// There will be more where this token points, but not before `wait_ms` milliseconds.
