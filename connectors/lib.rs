@@ -6,6 +6,7 @@
 pub mod contract;
 #[cfg(test)]
 mod fixtures;
+pub mod github;
 pub mod json;
 pub mod model;
 pub mod walk;
@@ -13,7 +14,7 @@ pub mod walk;
 use contract::Connector;
 
 /// Every integration, sorted by name: one line each.
-static REGISTRY: &[&dyn Connector] = &[];
+static REGISTRY: &[&dyn Connector] = &[&github::GitHub];
 
 /// Every integration, sorted by name.
 pub fn all() -> &'static [&'static dyn Connector] {
