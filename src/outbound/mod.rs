@@ -3,6 +3,12 @@
 //!
 //! Whoever sends says how long it may take and how much of the answer is read. Redirects are never followed.
 
+mod body;
+mod client;
+pub mod guard;
+
+pub use client::HttpClient;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
