@@ -11,6 +11,7 @@ pub mod leases;
 pub mod limits;
 pub mod log;
 pub mod outbound;
+pub mod poll;
 pub mod random;
 pub mod secrets;
 pub mod simulator;

@@ -50,6 +50,8 @@ limits! {
         pause_floor_ms: u64 = 1_000,
         /// The longest pause that a vendor's word is taken for, in milliseconds.
         pause_max_ms: u64 = 86_400_000,
+        /// How long a run waits for its budget before it ends and comes again later, in milliseconds.
+        budget_wait_max_ms: u64 = 10_000,
         /// The longest wait between failing runs, in milliseconds.
         failure_wait_max_ms: u64 = 3_600_000,
         /// Records of a run, in percent, that may be unreadable before it fails.

@@ -1,0 +1,198 @@
+//! OAuth 2 access tokens (RFC 6749, section 6): renewed before they end, or once after a refusal.
+//!
+//! One renewal at a time per connection. The new tokens, a rotated refresh token among them, are stored by
+//! compare-and-set before they are used; credentials that a person put in meanwhile win.
+
+use super::error::PollError;
+use super::transport::{Vendors, connector};
+use crate::credentials::Credentials;
+use crate::outbound::OutboundRequest;
+use crate::store::{Connection, StoreError};
+use anyhook_connectors::contract::AuthScheme;
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+use url::form_urlencoded;
+
+/// How often a renewal begins anew because the connection's row changed meanwhile.
+const TRIES_MAX: u32 = 5;
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    refresh_token: Option<String>,
+    expires_in: Option<f64>,
+}
+
+/// True once three quarters of a token's life are over.
+fn is_aging(credentials: &Credentials, now: DateTime<Utc>) -> bool {
+    let (Some(issued), Some(expires)) = (credentials.issued_at, credentials.expires_at) else { return false };
+    now >= issued + (expires - issued) * 3 / 4
+}
+
+impl Vendors {
+    /// The connection's credentials, renewed first if they are aging. A renewal that fails leaves the old ones: the
+    /// vendor decides.
+    pub(super) async fn fresh_credentials(
+        &self,
+        connection: &mut Cow<'_, Connection>,
+    ) -> Result<Arc<Credentials>, PollError> {
+        let credentials = self.credentials(connection)?;
+        if !is_aging(&credentials, self.context.clock.now()) {
+            return Ok(credentials);
+        }
+        match self.refresh_after_refusal(connection, &credentials).await {
+            Ok(Some((renewed, credentials))) => {
+                *connection = Cow::Owned(renewed);
+                Ok(credentials)
+            }
+            Ok(None) => Ok(credentials),
+            Err(error) => {
+                tracing::warn!(connection = %connection.id, %error, "the access token could not be renewed ahead of time");
+                Ok(credentials)
+            }
+        }
+    }
+
+    /// Renews what was refused, or takes what another call or a person has put in its place meanwhile. None where
+    /// there is nothing to renew with.
+    pub(super) async fn refresh_after_refusal(
+        &self,
+        connection: &Connection,
+        refused: &Credentials,
+    ) -> Result<Option<(Connection, Arc<Credentials>)>, PollError> {
+        let turn = self.refreshing.turn(connection.id);
+        let _turn = turn.lock().await;
+        for _ in 0..TRIES_MAX {
+            let Some(current) = self.context.store.connection(connection.id).await? else {
+                return Err(PollError::Gone);
+            };
+            let held = self.credentials(&current)?;
+            if *held != *refused {
+                return Ok(Some((current, held)));
+            }
+            let Some(renewed) = self.ask_for_token(&current, &held).await? else { return Ok(None) };
+            let row = Connection {
+                auth: renewed.seal(&self.context.vault, &current)?,
+                auth_revision: current.auth_revision + 1,
+                ..current
+            };
+            match self.context.store.replace_connection(row).await {
+                Ok(stored) => return Ok(Some((stored, Arc::new(renewed)))),
+                Err(StoreError::Conflict(_)) => self.keep_rotated(connection, refused, &renewed).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(PollError::Transient("the connection kept changing while its token was renewed".to_owned()))
+    }
+
+    /// The row changed while the vendor gave new tokens. They must not be lost where the change was not to the
+    /// credentials: the loop would spend the old refresh token a second time.
+    async fn keep_rotated(
+        &self,
+        connection: &Connection,
+        refused: &Credentials,
+        renewed: &Credentials,
+    ) -> Result<(), PollError> {
+        for _ in 0..TRIES_MAX {
+            let Some(current) = self.context.store.connection(connection.id).await? else {
+                return Err(PollError::Gone);
+            };
+            if *self.credentials(&current)? != *refused {
+                return Ok(());
+            }
+            let row = Connection {
+                auth: renewed.seal(&self.context.vault, &current)?,
+                auth_revision: current.auth_revision + 1,
+                ..current
+            };
+            match self.context.store.replace_connection(row).await {
+                Err(StoreError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_for_token(
+        &self,
+        connection: &Connection,
+        held: &Credentials,
+    ) -> Result<Option<Credentials>, PollError> {
+        let manifest = connector(connection)?.manifest();
+        let scheme = held.method(manifest, &connection.profile).map(|method| method.scheme);
+        let (Some(AuthScheme::OAuth2 { token_url, .. }), Some(refresh_token)) = (scheme, &held.refresh_token) else {
+            return Ok(None);
+        };
+        let url = Url::parse(held.token_url.as_deref().unwrap_or(token_url))
+            .map_err(|_| PollError::permanent("setting", "auth.token_url is not a URL"))?;
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", refresh_token);
+        for (name, value) in [("client_id", &held.client_id), ("client_secret", &held.client_secret)] {
+            if let Some(value) = value {
+                form.append_pair(name, value);
+            }
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let asked_at = self.context.clock.now();
+        let answer = self.context.vendors.send(OutboundRequest {
+            method: Method::POST,
+            url,
+            headers,
+            body: vec![Bytes::from(form.finish())],
+            deadline: Duration::from_millis(self.context.limits.poll.request_deadline_ms),
+            body_bytes_max: 64 << 10,
+        });
+        let answer = answer.await.map_err(|error| PollError::Transient(format!("{}: {error}", manifest.name)))?;
+        match answer.status {
+            200..=299 => Ok(Some(take_tokens(held, &answer.body, asked_at)?)),
+            400 | 401 | 403 => Err(PollError::Credential {
+                code: "refresh".to_owned(),
+                message: format!("{} does not renew the access token (status {})", manifest.name, answer.status),
+            }),
+            status => Err(PollError::Transient(format!(
+                "{} answered {status} when the token was to be renewed",
+                manifest.name
+            ))),
+        }
+    }
+}
+
+fn take_tokens(held: &Credentials, body: &[u8], asked_at: DateTime<Utc>) -> Result<Credentials, PollError> {
+    let answer: TokenAnswer = serde_json::from_slice(body)
+        .map_err(|_| PollError::Transient("the token endpoint's answer is not what RFC 6749 describes".to_owned()))?;
+    let life = answer.expires_in.filter(|seconds| seconds.is_finite()).map(|seconds| {
+        #[allow(clippy::cast_possible_truncation)] // clamped to ten years
+        TimeDelta::seconds(seconds.clamp(0.0, 315_360_000.0) as i64)
+    });
+    Ok(Credentials {
+        access_token: Some(answer.access_token),
+        refresh_token: answer.refresh_token.or_else(|| held.refresh_token.clone()),
+        issued_at: Some(asked_at),
+        expires_at: life.map(|life| asked_at + life),
+        ..held.clone()
+    })
+}
+
+/// One renewal at a time per connection.
+#[derive(Debug, Default)]
+pub(super) struct Turns(
+    std::sync::Mutex<std::collections::HashMap<crate::ids::ConnectionId, Arc<tokio::sync::Mutex<()>>>>,
+);
+
+impl Turns {
+    fn turn(&self, connection: crate::ids::ConnectionId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        turns.retain(|id, turn| *id == connection || Arc::strong_count(turn) > 1);
+        turns.entry(connection).or_default().clone()
+    }
+}
