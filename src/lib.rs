@@ -3,6 +3,7 @@
 //! Polls vendors' List endpoints, takes in the webhooks they send themselves, and pushes both to subscribers as the same
 //! signed payload. ARCHITECTURE.md has the bird's eye.
 
+pub mod api_model;
 pub mod clock;
 pub mod context;
 pub mod credentials;

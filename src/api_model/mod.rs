@@ -1,0 +1,3 @@
+//! Shapes of the public API that more than one part writes.
+
+pub mod webhook;

@@ -1,0 +1,150 @@
+//! A webhook as the API answers it and as every payload carries it.
+
+use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
+use crate::store::{DeliveryState, FeedHealth, FeedState, Webhook, WebhookHealth, WebhookKind};
+use anyhook_connectors::contract::Change;
+use anyhook_connectors::model::{Number, ObjectType, Timestamp};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// Milliseconds of a minute, the unit of `interval`.
+pub const MINUTE_MS: u64 = 60_000;
+
+/// A webhook in the API's words. Borrows what it shows; fields without a value are left out, never null.
+#[derive(Debug, Clone, Serialize)]
+pub struct WebhookView<'a> {
+    id: WebhookId,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    workspace_id: WorkspaceId,
+    connection_id: ConnectionId,
+    integration_type: &'a str,
+    environment: &'a str,
+    event: Change,
+    object_type: ObjectType,
+    hook_url: &'a str,
+    webhook_type: WebhookKind,
+    /// In minutes; polled webhooks alone have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<Number>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    filters: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty", serialize_with = "comma_separated")]
+    fields: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_max_limit: Option<u32>,
+    is_paused: bool,
+    is_healthy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Vec<String>>,
+}
+
+impl<'a> WebhookView<'a> {
+    /// A webhook with how its deliveries stand.
+    pub fn new(webhook: &'a Webhook, delivery: &DeliveryState) -> Self {
+        WebhookView {
+            id: webhook.id,
+            created_at: Timestamp::from(webhook.created_at),
+            updated_at: Timestamp::from(webhook.updated_at),
+            workspace_id: webhook.workspace_id,
+            connection_id: webhook.connection_id,
+            integration_type: &webhook.integration,
+            environment: &webhook.environment,
+            event: webhook.event,
+            object_type: webhook.object_type,
+            hook_url: &webhook.hook_url,
+            webhook_type: webhook.kind,
+            interval: (webhook.kind == WebhookKind::Virtual).then(|| minutes(webhook.interval_ms)).flatten(),
+            filters: &webhook.filters,
+            fields: &webhook.fields,
+            page_max_limit: webhook.page_max_limit,
+            is_paused: webhook.is_paused,
+            is_healthy: delivery.health == WebhookHealth::Healthy,
+            checked_at: None,
+            runs: None,
+        }
+    }
+
+    /// Adds how its feed's polls stand: a webhook whose feed cannot be polled is not healthy either.
+    #[must_use]
+    pub fn with_feed(mut self, feed: &FeedState) -> Self {
+        self.is_healthy &= feed.health == FeedHealth::Healthy;
+        self.checked_at = feed.checked_at.map(Timestamp::from);
+        self
+    }
+
+    /// Adds its most recent poll runs, newest first.
+    #[must_use]
+    pub fn with_runs(mut self, runs: Vec<String>) -> Self {
+        self.runs = Some(runs);
+        self
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // intervals are far below 2^53
+fn minutes(interval_ms: u64) -> Option<Number> {
+    Number::new(interval_ms as f64 / MINUTE_MS as f64)
+}
+
+fn comma_separated<S: Serializer>(fields: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&fields.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::FeedId;
+    use crate::store::ShardId;
+    use chrono::{TimeZone, Utc};
+
+    fn webhook() -> Webhook {
+        let at = Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap();
+        Webhook {
+            id: WebhookId::from_bytes([1; 12]),
+            workspace_id: WorkspaceId::from_bytes([2; 12]),
+            connection_id: ConnectionId::from_bytes([3; 12]),
+            feed_id: FeedId::from_bytes([4; 12]),
+            shard: ShardId(0),
+            integration: "github".to_owned(),
+            environment: "Production".to_owned(),
+            event: Change::Updated,
+            object_type: ObjectType::CrmContact,
+            hook_url: "https://example.com/hook".to_owned(),
+            interval_ms: 90_000,
+            kind: WebhookKind::Virtual,
+            filters: BTreeMap::new(),
+            fields: vec!["id".to_owned(), "name".to_owned()],
+            page_max_limit: None,
+            is_paused: false,
+            external_xref: None,
+            created_at: at,
+            updated_at: at,
+            registered: None,
+            revision: 1,
+        }
+    }
+
+    #[test]
+    fn it_reads_as_the_public_api_says() {
+        let shown = serde_json::to_string(&WebhookView::new(&webhook(), &DeliveryState::default())).unwrap();
+        assert_eq!(
+            shown,
+            r#"{"id":"010101010101010101010101","created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:05Z","workspace_id":"020202020202020202020202","connection_id":"030303030303030303030303","integration_type":"github","environment":"Production","event":"updated","object_type":"crm_contact","hook_url":"https://example.com/hook","webhook_type":"virtual","interval":1.5,"fields":"id,name","is_paused":false,"is_healthy":true}"#
+        );
+    }
+
+    #[test]
+    fn a_feed_that_cannot_be_polled_makes_it_unhealthy() {
+        let at = Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap();
+        let health =
+            FeedHealth::Unhealthy { since: at, code: "401".to_owned(), message: String::new(), is_credential: true };
+        let feed = FeedState { health, checked_at: Some(at), ..FeedState::default() };
+        let webhook = Webhook { kind: WebhookKind::Native, fields: Vec::new(), ..webhook() };
+        let view = WebhookView::new(&webhook, &DeliveryState::default()).with_feed(&feed).with_runs(Vec::new());
+        let shown = serde_json::to_string(&view).unwrap();
+        assert!(shown.contains(r#""is_healthy":false,"checked_at":"2026-01-02T03:04:05Z","runs":[]"#), "{shown}");
+        assert!(!shown.contains("interval") && !shown.contains("fields") && !shown.contains("null"), "{shown}");
+    }
+}
