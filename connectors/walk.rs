@@ -2,67 +2,32 @@
 //!
 //! - Where the vendor filters and sorts by `updated_at` and gives no token, the next page asks again from the last time
 //!   seen, and an offset is used only inside one tied time.
-//! - Else offset pages overlap by one record, and step back if it does not reappear.
+//! - Offset pages overlap by one record. If it does not reappear, records before it have gone, and the walk steps back,
+//!   twice as far each time, so that none that stays is missed. Page numbers cannot overlap: they are safe only where
+//!   the order is stable or times tie rarely.
+//! - A vendor that ignores the filter or the order is walked by offset.
 //! - The same non-empty page again, too many empty ones, or a tie beyond the vendor's result window end the walk with an
 //!   error of its own name.
 //!
 //! Nothing here does IO: [`Walk::ask`] says what to ask for, [`Walk::step`] takes what came.
 
+mod print;
+mod state;
+
+pub use state::{Checkpoint, Step, WalkError};
+
 use crate::contract::{CursorKind, FilterBound, Listing, ListingKind, Next, ObjectSpec, Order, Page, Paging, Place};
 use chrono::{DateTime, Duration, Utc};
-use serde::{Deserialize, Serialize};
+use print::{fingerprint, last_prints, prints};
+use state::EMPTY_PAGES_MAX;
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use thiserror::Error;
 
-/// Empty pages in a row that a listing may have before it counts as endless.
-const EMPTY_PAGES_MAX: u32 = 16;
 /// Pages remembered to notice that a listing goes round in circles.
 const REMEMBERED_PAGES: usize = 8;
-/// How often an offset walk steps back for a record that did not reappear before it goes on.
-const STEPS_BACK_MAX: u32 = 3;
-
-/// Where a walk stands; kept so that a listing resumes after a restart.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// The lower bound of the next page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<DateTime<Utc>>,
-    /// Records before the next page.
-    #[serde(default)]
-    pub offset: u64,
-    /// The vendor's token for the next page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
-}
-
-/// Why a walk cannot go on. All of these are permanent: the same listing would end the same way.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum WalkError {
-    /// The listing gives the same page again.
-    #[error("the listing goes round in circles: the same page came again")]
-    Cycle,
-    /// Too many empty pages in a row.
-    #[error("the listing gave {EMPTY_PAGES_MAX} empty pages in a row and no end")]
-    Endless,
-    /// More records share one time than the vendor lets be listed.
-    #[error("more records share one updated_at than the vendor's result window of {window} lets be listed")]
-    TieTooLarge {
-        /// The window in records.
-        window: u32,
-    },
-}
-
-/// What to do next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Ask for the next page.
-    Ask,
-    /// Ask for the next page, after this many milliseconds.
-    Wait(u64),
-    /// The listing has ended.
-    End,
-}
+/// How often an offset walk steps back without getting further than it was.
+const STEPS_BACK_MAX: u32 = 64;
+/// How often a page may be seen again while an offset moves: records that come in at the front push it back.
+const REPEATS_MAX: u32 = 3;
 
 /// One walk over one listing.
 #[derive(Debug, Clone)]
@@ -75,10 +40,13 @@ pub struct Walk {
     at: Checkpoint,
     seeking: bool,
     ordered: bool,
+    newest: Option<DateTime<Utc>>,
     recent: VecDeque<u64>,
+    repeats: u32,
     empty_pages: u32,
     steps_back: u32,
-    overlap_id: Option<String>,
+    stride: u64,
+    furthest: u64,
 }
 
 impl Walk {
@@ -102,10 +70,13 @@ impl Walk {
             at: resume.unwrap_or(Checkpoint { from: bound, ..Checkpoint::default() }),
             seeking: filters && listing.order == Order::UpdatedAscending && listing.paging != Paging::Token,
             ordered: true,
+            newest: None,
             recent: VecDeque::with_capacity(REMEMBERED_PAGES),
+            repeats: 0,
             empty_pages: 0,
             steps_back: 0,
-            overlap_id: None,
+            stride: 0,
+            furthest: 0,
         }
     }
 
@@ -149,10 +120,11 @@ impl Walk {
     /// Takes the page that answered, and says how to go on.
     pub fn step(&mut self, page: &Page<'_>) -> Result<Step, WalkError> {
         self.notice_cycles(page)?;
-        if !is_ascending(page) && self.listing.order == Order::UpdatedAscending {
-            self.ordered = false;
-            self.seeking = false;
+        self.notice_disorder(page);
+        if self.has_gap(page) {
+            return self.step_back();
         }
+        self.stride = 0;
         match &page.next {
             Next::End => Ok(Step::End),
             _ if self.is_past_bound(page) => Ok(Step::End),
@@ -160,7 +132,7 @@ impl Walk {
             Next::Later { token, wait_ms } => self.follow(token, *wait_ms),
             Next::More if self.seeking => self.seek(page, None),
             Next::From(reached) if self.seeking => self.seek(page, Some(*reached)),
-            Next::More | Next::From(_) => self.offset(page),
+            Next::More | Next::From(_) => self.advance(page),
         }
     }
 
@@ -182,10 +154,12 @@ impl Walk {
         }
         self.empty_pages = 0;
         let print = fingerprint(page);
-        // A page of one record is what an overlap or a tie may well give again.
-        if self.recent.contains(&print) && page.listed() > 1 {
-            return Err(WalkError::Cycle);
+        if self.recent.contains(&print) {
+            self.repeats += 1;
+            let may_repeat = self.listing.paging == Paging::Offset && !self.seeking;
+            return if may_repeat && self.repeats <= REPEATS_MAX { Ok(()) } else { Err(WalkError::Cycle) };
         }
+        self.repeats = 0;
         if self.recent.len() == REMEMBERED_PAGES {
             self.recent.pop_front();
         }
@@ -196,6 +170,40 @@ impl Walk {
     /// True for a page of records that were all left out, where the next one starts later.
     fn is_passing(&self, page: &Page<'_>) -> bool {
         self.seeking && matches!(page.next, Next::From(reached) if self.at.from.is_none_or(|from| reached > from))
+    }
+
+    /// Goes by offset from here on where the vendor keeps neither to the order nor to the bound.
+    fn notice_disorder(&mut self, page: &Page<'_>) {
+        let times = || page.records.iter().filter_map(|record| record.updated_at);
+        let is_older = |than: Option<DateTime<Utc>>| than.is_some_and(|than| times().any(|at| at < than));
+        let pages_ascend = self.listing.paging != Paging::Token || !is_older(self.newest);
+        if self.listing.order == Order::UpdatedAscending && !(times().is_sorted() && pages_ascend) {
+            self.ordered = false;
+            self.seeking = false;
+        }
+        if is_older(self.at.from.map(|from| from - self.granule)) {
+            self.seeking = false;
+        }
+        self.newest = self.newest.max(times().max());
+    }
+
+    /// True if records before this page have gone, so that others may have slipped past its start.
+    fn has_gap(&self, page: &Page<'_>) -> bool {
+        let overlap = &self.at.overlap;
+        self.at.offset > 0
+            && !overlap.is_empty()
+            && !prints(page, self.listing.order).any(|print| overlap.contains(&print))
+    }
+
+    fn step_back(&mut self) -> Result<Step, WalkError> {
+        self.steps_back += 1;
+        if self.steps_back > STEPS_BACK_MAX {
+            return Err(WalkError::Shrinking);
+        }
+        self.stride = (self.stride * 2).max(u64::from(self.limit));
+        self.at.offset = self.at.offset.saturating_sub(self.stride);
+        self.recent.clear();
+        Ok(Step::Ask)
     }
 
     fn follow(&mut self, token: &str, wait_ms: u64) -> Result<Step, WalkError> {
@@ -210,61 +218,41 @@ impl Walk {
     /// records that the connector left out.
     fn seek(&mut self, page: &Page<'_>, reached: Option<DateTime<Utc>>) -> Result<Step, WalkError> {
         let last = page.records.iter().filter_map(|record| record.updated_at).max().max(reached);
-        match (self.at.from, last) {
-            (from, Some(last)) if from.is_none_or(|from| last > from) => {
-                self.at.from = Some(last);
-                self.at.offset = 0;
-                // A page of one tied time comes again, now as the first from that time on: that is no circle.
+        match last {
+            Some(last) if self.at.from.is_none_or(|from| last > from) => {
+                self.at = Checkpoint { from: Some(last), ..Checkpoint::default() };
+                self.furthest = 0;
+                // A page full of one time comes again, once, and a later time is no circle.
                 self.recent.clear();
                 Ok(Step::Ask)
             }
-            _ => self.advance(page.listed() as u64),
+            _ => self.advance(page),
         }
     }
 
-    /// By offset, overlapping by one record.
-    fn offset(&mut self, page: &Page<'_>) -> Result<Step, WalkError> {
-        if self.listing.paging == Paging::PageNumber {
-            return self.advance(page.listed() as u64);
+    /// By offset, overlapping by one record where the vendor takes any offset.
+    fn advance(&mut self, page: &Page<'_>) -> Result<Step, WalkError> {
+        let (listed, limit) = (page.listed() as u64, u64::from(self.limit));
+        let overlaps = self.listing.paging == Paging::Offset && listed > 1;
+        self.at.overlap = if overlaps { last_prints(page, self.listing.order) } else { Vec::new() };
+        self.at.offset += match self.listing.paging {
+            Paging::Offset if overlaps => listed - 1,
+            Paging::Offset if listed == 1 => 1,
+            // What the vendor hides from this account still takes up places.
+            Paging::Offset | Paging::PageNumber | Paging::Token => limit,
+        };
+        if self.at.offset > self.furthest {
+            self.furthest = self.at.offset;
+            self.steps_back = 0;
         }
-        let reappeared =
-            self.overlap_id.as_ref().is_none_or(|id| page.records.iter().any(|record| record.id == id.as_str()));
-        if !reappeared && self.steps_back < STEPS_BACK_MAX && self.at.offset > 0 {
-            self.steps_back += 1;
-            self.at.offset = self.at.offset.saturating_sub(u64::from(self.limit));
-            self.overlap_id = None;
-            self.recent.clear();
-            return Ok(Step::Ask);
-        }
-        self.steps_back = 0;
-        self.overlap_id = page.records.last().map(|record| record.id.clone().into_owned());
-        let overlap = u64::from(page.listed() > 1);
-        self.advance(page.listed() as u64 - overlap.min(page.listed() as u64))
-    }
-
-    fn advance(&mut self, records: u64) -> Result<Step, WalkError> {
-        self.at.offset +=
-            if self.listing.paging == Paging::PageNumber { u64::from(self.limit) } else { records.max(1) };
         match self.result_window {
-            Some(window) if self.at.offset + u64::from(self.limit) > u64::from(window) => {
-                Err(WalkError::TieTooLarge { window })
+            Some(window) if self.at.offset + limit > u64::from(window) => {
+                Err(if self.seeking { WalkError::TieTooLarge { window } } else { WalkError::BeyondWindow { window } })
             }
             _ => Ok(Step::Ask),
         }
     }
 }
 
-fn is_ascending(page: &Page<'_>) -> bool {
-    page.records.iter().filter_map(|record| record.updated_at).is_sorted()
-}
-
-fn fingerprint(page: &Page<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for record in &page.records {
-        (&record.id, record.updated_at, &record.revision).hash(&mut hasher);
-    }
-    for bad in &page.bad {
-        (&bad.id, &bad.raw).hash(&mut hasher);
-    }
-    hasher.finish()
-}
+#[cfg(test)]
+mod tests;
