@@ -83,6 +83,8 @@ impl From<WalkError> for PollError {
             WalkError::Cycle => "listing_cycle",
             WalkError::Endless => "listing_endless",
             WalkError::TieTooLarge { .. } => "listing_tie_too_large",
+            WalkError::BeyondWindow { .. } => "listing_beyond_window",
+            WalkError::Shrinking => return PollError::Transient(error.to_string()),
         };
         PollError::permanent(code, error.to_string())
     }
