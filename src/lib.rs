@@ -15,5 +15,6 @@ pub mod outbound;
 pub mod poll;
 pub mod random;
 pub mod secrets;
+pub mod settings;
 pub mod simulator;
 pub mod store;

@@ -1,0 +1,310 @@
+//! Settings: from a TOML file, then the environment (`ANYHOOK_*`), then flags, each over the one before.
+//!
+//! A setting has a path (`poll.runs_max`, as in the file and in `--set`) and a variable (`ANYHOOK_POLL_RUNS_MAX`). What
+//! is unknown, unreadable or contradicts something else is refused by name, before anything is started.
+
+mod check;
+mod names;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use crate::limits::Limits;
+use ipnet::IpNet;
+use names::{Kind, Setting};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use thiserror::Error;
+use toml::{Table, Value};
+use zeroize::Zeroizing;
+
+/// Why the settings were refused. The text names the setting and says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SettingsError {
+    /// There is no such setting.
+    #[error("unknown setting {name}{}", .meant.as_ref().map(|meant| format!(": did you mean {meant}?")).unwrap_or_default())]
+    Unknown {
+        /// As it was written.
+        name: String,
+        /// What was probably meant.
+        meant: Option<String>,
+    },
+    /// The value cannot be read. Values are not repeated here: some are secrets.
+    #[error("{name} must be {expected}")]
+    Invalid {
+        /// As it was written.
+        name: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// Two settings contradict each other, or one asks for what cannot be.
+    #[error("{0}")]
+    Contradiction(String),
+    /// The file is not TOML.
+    #[error("the settings file cannot be read: {0}")]
+    Malformed(String),
+}
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Keeps a text from being shown.
+    pub fn new(text: String) -> Self {
+        Secret(Zeroizing::new(text))
+    }
+
+    /// The text.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreKind {
+    /// The embedded store in the data directory.
+    #[default]
+    Sled,
+    /// Memory: gone when the process ends. For trying things out and for tests.
+    Memory,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Address of the API and the ingress; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the embedded store and the master key live.
+    pub data_dir: PathBuf,
+    /// Where state is kept.
+    pub store: StoreKind,
+    /// API key of the first workspace; made at first start where none is set.
+    pub api_key: Option<Secret>,
+    /// Signing secret of the first workspace; made at first start where none is set.
+    pub workspace_secret: Option<Secret>,
+    /// Key that encrypts credentials at rest, 32 bytes in base64; a file in the data directory where none is set.
+    pub master_key: Option<Secret>,
+    /// What vendors and browsers reach us by, without a slash at the end; from the bound address where none is set.
+    pub public_url: Option<String>,
+    /// Private networks that hook URLs may reach.
+    pub destinations_allow: Vec<IpNet>,
+    /// Private networks that a connection's `auth.api_url` may reach.
+    pub vendors_allow: Vec<IpNet>,
+    /// How long a drain may take before what is left is dropped, in milliseconds.
+    pub drain_deadline_ms: u64,
+    /// Filter of log lines, such as `info` or `anyhook::poll=debug,warn`.
+    pub log_filter: String,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Every limit.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data_dir: PathBuf::from("anyhook-data"),
+            store: StoreKind::default(),
+            api_key: None,
+            workspace_secret: None,
+            master_key: None,
+            public_url: None,
+            destinations_allow: Vec::new(),
+            vendors_allow: Vec::new(),
+            drain_deadline_ms: 20_000,
+            log_filter: "info".to_owned(),
+            log_format: LogFormat::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A value and the name it was given by, as its writer knows it.
+struct Given {
+    name: String,
+    value: Value,
+}
+
+impl Settings {
+    /// Reads settings. `file` is the text of a settings file; of `environment` the variables `ANYHOOK_*` count; `flags`
+    /// are paths with their values. Later sources win.
+    pub fn load(
+        file: Option<&str>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[(String, String)],
+    ) -> Result<Self, SettingsError> {
+        let known = names::known();
+        let mut given = BTreeMap::new();
+        take_file(file.unwrap_or_default(), &known, &mut given)?;
+        for (name, text) in environment {
+            take_variable(name, &text, &known, &mut given)?;
+        }
+        for (path, text) in flags {
+            let setting = find(&known, path, path, |setting| &setting.path)?;
+            let value = value::parse(setting.kind, text).map_err(|expected| invalid(path, expected))?;
+            given.insert(setting.path.clone(), Given { name: path.clone(), value });
+        }
+        let mut settings = Settings::default();
+        let limits = given.iter().filter(|(path, _)| names::is_limit(path));
+        settings.limits = limits_of(limits)?;
+        for (path, given) in &given {
+            settings.apply(path, given)?;
+        }
+        check::check(&settings)?;
+        Ok(settings)
+    }
+
+    /// Takes over one setting that is not a limit.
+    fn apply(&mut self, path: &str, Given { name, value }: &Given) -> Result<(), SettingsError> {
+        let text = value.as_str().unwrap_or_default();
+        let fail = |expected: &str| invalid(name, expected);
+        match path {
+            "listen" => {
+                self.listen = text.parse().map_err(|_| fail("an address with a port, such as 127.0.0.1:8080"))?
+            }
+            "data_dir" if text.is_empty() => return Err(fail("a directory")),
+            "data_dir" => self.data_dir = PathBuf::from(text),
+            "store.backend" => self.store = store_kind(text, name)?,
+            "api_key" => self.api_key = Some(value::secret(text, 16).map_err(|expected| invalid(name, expected))?),
+            "workspace_secret" => {
+                self.workspace_secret = Some(value::secret(text, 6).map_err(|expected| invalid(name, expected))?);
+            }
+            "master_key" => {
+                crate::secrets::Vault::parse_key(text).map_err(|_| fail("32 bytes in base64"))?;
+                self.master_key = Some(Secret::new(text.trim().to_owned()));
+            }
+            "public_url" => self.public_url = Some(value::url(text).map_err(|expected| invalid(name, expected))?),
+            "destinations_allow" => self.destinations_allow = value::networks(value).map_err(|e| invalid(name, e))?,
+            "vendors_allow" => self.vendors_allow = value::networks(value).map_err(|e| invalid(name, e))?,
+            "drain_deadline_ms" => {
+                let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
+                self.drain_deadline_ms = number.ok_or_else(|| fail("a whole number, zero or more"))?;
+            }
+            "log.filter" => self.log_filter = text.to_owned(),
+            "log.format" => {
+                self.log_format = match text {
+                    "text" => LogFormat::Text,
+                    "json" => LogFormat::Json,
+                    _ => return Err(fail("text or json")),
+                };
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn invalid(name: &str, expected: impl Into<String>) -> SettingsError {
+    SettingsError::Invalid { name: name.to_owned(), expected: expected.into() }
+}
+
+/// The setting whose name (by `name_of`) is `wanted`; else refused as it was `written`.
+fn find<'a>(
+    known: &'a [Setting],
+    wanted: &str,
+    written: &str,
+    name_of: fn(&Setting) -> &str,
+) -> Result<&'a Setting, SettingsError> {
+    known.iter().find(|setting| name_of(setting) == wanted).ok_or_else(|| SettingsError::Unknown {
+        name: written.to_owned(),
+        meant: names::nearest(wanted, known.iter().map(name_of)).map(str::to_owned),
+    })
+}
+
+fn take_file(text: &str, known: &[Setting], given: &mut BTreeMap<String, Given>) -> Result<(), SettingsError> {
+    let table: Table =
+        text.parse().map_err(|error: toml::de::Error| SettingsError::Malformed(value::one_line(&error.to_string())))?;
+    let mut flat = Vec::new();
+    for (name, value) in table {
+        match value {
+            Value::Table(section) => {
+                flat.extend(section.into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)));
+            }
+            value => flat.push((name, value)),
+        }
+    }
+    for (path, value) in flat {
+        let setting = find(known, &path, &path, |setting| &setting.path)?;
+        value::check_kind(setting.kind, &value).map_err(|expected| invalid(&path, expected))?;
+        given.insert(path.clone(), Given { name: path, value });
+    }
+    Ok(())
+}
+
+fn take_variable(
+    name: String,
+    text: &str,
+    known: &[Setting],
+    given: &mut BTreeMap<String, Given>,
+) -> Result<(), SettingsError> {
+    if !name.starts_with("ANYHOOK_") || name == names::CONFIG || names::is_from_kubernetes(&name, text) {
+        return Ok(());
+    }
+    let setting = find(known, &name, &name, |setting| &setting.variable)?;
+    let value = value::parse(setting.kind, text).map_err(|expected| invalid(&name, expected))?;
+    given.insert(setting.path.clone(), Given { name, value });
+    Ok(())
+}
+
+fn store_kind(text: &str, name: &str) -> Result<StoreKind, SettingsError> {
+    match text {
+        "sled" => Ok(StoreKind::Sled),
+        "memory" => Ok(StoreKind::Memory),
+        url if url.starts_with("postgres://") || url.starts_with("postgresql://") => Err(SettingsError::Contradiction(
+            format!("{name}: this build has no PostgreSQL store yet; use sled, or memory for trying things out"),
+        )),
+        _ => Err(invalid(name, "sled or memory")),
+    }
+}
+
+/// The limits with what was given, one after the other, so that the one that does not fit is named.
+fn limits_of<'a>(given: impl Iterator<Item = (&'a String, &'a Given)>) -> Result<Limits, SettingsError> {
+    let mut table = names::limits_table();
+    for (path, Given { name, value }) in given {
+        let Some((section, field)) = path.split_once('.') else { continue };
+        let least = i64::from(!names::may_be_zero(path));
+        if value.as_integer().is_some_and(|number| number < least) {
+            let expected = if least == 0 { "a whole number, zero or more" } else { "a whole number, one or more" };
+            return Err(invalid(name, expected));
+        }
+        if let Some(section) = table.get_mut(section).and_then(Value::as_table_mut) {
+            section.insert(field.to_owned(), value.clone());
+        }
+        Limits::deserialize(table.clone()).map_err(|_| invalid(name, "a smaller number"))?;
+    }
+    Limits::deserialize(table).map_err(|error| SettingsError::Malformed(value::one_line(&error.to_string())))
+}
+
+/// The settings as the help and the documents list them: path, variable and whether it is a list, a number or a text.
+pub fn listing() -> Vec<(String, String, &'static str)> {
+    let describe = |kind: Kind| match kind {
+        Kind::Text => "text",
+        Kind::Number => "number",
+        Kind::Texts => "list",
+        Kind::Numbers => "list of numbers",
+    };
+    names::known().into_iter().map(|setting| (setting.path, setting.variable, describe(setting.kind))).collect()
+}

@@ -1,0 +1,42 @@
+//! Settings that contradict each other.
+
+use super::{Settings, SettingsError};
+
+/// The least and the greatest of a pair, by path and value; the first may not be over the second.
+struct Pair(&'static str, u64, &'static str, u64);
+
+/// Refuses what cannot hold together.
+pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
+    let limits = &settings.limits;
+    let (poll, deliver, api) = (&limits.poll, &limits.deliver, &limits.api);
+    if deliver.attempt_deadline_ms >= limits.store.lease_ttl_ms {
+        return Err(SettingsError::Contradiction(format!(
+            "deliver.attempt_deadline_ms ({}) must be below store.lease_ttl_ms ({}): an attempt starts only if it ends inside the lease",
+            deliver.attempt_deadline_ms, limits.store.lease_ttl_ms
+        )));
+    }
+    let pairs = [
+        Pair("api.interval_floor_ms", api.interval_floor_ms, "api.interval_default_ms", api.interval_default_ms),
+        Pair("api.interval_default_ms", api.interval_default_ms, "api.interval_max_ms", api.interval_max_ms),
+        Pair("poll.retry_base_ms", poll.retry_base_ms, "poll.retry_wait_max_ms", poll.retry_wait_max_ms),
+        Pair("poll.pause_floor_ms", poll.pause_floor_ms, "poll.pause_max_ms", poll.pause_max_ms),
+        Pair("poll.log_page_bytes_max", poll.log_page_bytes_max as u64, "poll.log_bytes_max", poll.log_bytes_max),
+        Pair("deliver.host_slots_max", deliver.host_slots_max as u64, "deliver.slots_max", deliver.slots_max as u64),
+    ];
+    for Pair(low, low_value, high, high_value) in pairs {
+        if low_value > high_value {
+            let message = format!("{low} ({low_value}) must not be over {high} ({high_value})");
+            return Err(SettingsError::Contradiction(message));
+        }
+    }
+    let percents = [
+        ("poll.jitter_percent", poll.jitter_percent),
+        ("poll.bad_records_percent_max", u64::from(poll.bad_records_percent_max)),
+    ];
+    for (name, percent) in percents {
+        if percent > 100 {
+            return Err(SettingsError::Contradiction(format!("{name} ({percent}) must not be over 100")));
+        }
+    }
+    Ok(())
+}

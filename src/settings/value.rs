@@ -1,0 +1,83 @@
+//! Values: from text, and of the right kind.
+
+use super::Secret;
+use super::names::Kind;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use toml::Value;
+use url::Url;
+
+const NUMBER: &str = "a whole number";
+const NETWORKS: &str = "a list of networks, such as 10.0.0.0/8,192.168.1.7";
+
+/// The items of a list that is written in one line, divided by commas.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn number(text: &str) -> Option<Value> {
+    text.trim().replace('_', "").parse().ok().map(Value::Integer)
+}
+
+/// Reads what the environment or a flag says. The error is what it must be.
+pub(super) fn parse(kind: Kind, text: &str) -> Result<Value, &'static str> {
+    match kind {
+        Kind::Text => Ok(Value::String(text.to_owned())),
+        Kind::Number => number(text).ok_or(NUMBER),
+        Kind::Texts => Ok(Value::Array(items(text).map(|item| Value::String(item.to_owned())).collect())),
+        Kind::Numbers => {
+            let numbers: Option<Vec<Value>> = items(text).map(number).collect();
+            numbers.map(Value::Array).ok_or("whole numbers divided by commas")
+        }
+    }
+}
+
+/// Whether the file's value is of this kind. The error is what it must be.
+pub(super) fn check_kind(kind: Kind, value: &Value) -> Result<(), &'static str> {
+    let all = |is: fn(&Value) -> bool| value.as_array().is_some_and(|items| items.iter().all(is));
+    match kind {
+        Kind::Text if value.is_str() => Ok(()),
+        Kind::Number if value.is_integer() => Ok(()),
+        Kind::Texts if all(Value::is_str) => Ok(()),
+        Kind::Numbers if all(Value::is_integer) => Ok(()),
+        Kind::Text => Err("a text in quotes"),
+        Kind::Number => Err(NUMBER),
+        Kind::Texts => Err("a list of texts, such as [\"10.0.0.0/8\"]"),
+        Kind::Numbers => Err("a list of whole numbers, such as [1000, 5000]"),
+    }
+}
+
+/// A key or secret: printable ASCII without spaces, because it travels in headers and shells.
+pub(super) fn secret(text: &str, characters_min: usize) -> Result<Secret, String> {
+    if text.len() < characters_min || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("at least {characters_min} printable ASCII characters without spaces"));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// A base URL without a slash at the end.
+pub(super) fn url(text: &str) -> Result<String, &'static str> {
+    let expected = "an http or https URL without query, such as https://hooks.example.com";
+    let url = Url::parse(text).map_err(|_| expected)?;
+    let is_plain =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !is_plain {
+        return Err(expected);
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Networks; an address alone is a network of one.
+pub(super) fn networks(value: &Value) -> Result<Vec<IpNet>, &'static str> {
+    let items = value.as_array().ok_or(NETWORKS)?;
+    let network = |item: &Value| {
+        let text = item.as_str()?.trim();
+        text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    };
+    items.iter().map(network).collect::<Option<_>>().ok_or(NETWORKS)
+}
+
+/// A text of several lines in one.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
