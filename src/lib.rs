@@ -4,6 +4,8 @@
 //! signed payload. ARCHITECTURE.md has the bird's eye.
 
 pub mod api_model;
+pub mod bootstrap;
+pub mod cli;
 pub mod clock;
 pub mod context;
 pub mod credentials;
@@ -18,3 +20,5 @@ pub mod secrets;
 pub mod settings;
 pub mod simulator;
 pub mod store;
+pub mod telemetry;
+pub mod verify;

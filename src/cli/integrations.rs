@@ -1,0 +1,193 @@
+//! `anyhook integrations`: what each integration can do, drawn from its manifest.
+
+use super::CliError;
+use super::output::{Tone, toned};
+use anyhook_connectors::contract::{
+    AuthMethod, AuthScheme, Change, CreatedAt, CursorKind, Deletions, Manifest, ObjectSpec,
+};
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use std::io::{IsTerminal, Write, stdout};
+use std::process::ExitCode;
+
+/// Columns of the table where stdout is no terminal whose width is known.
+const PLAIN_WIDTH: u16 = 160;
+
+/// List what each integration can do
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  anyhook integrations
+  anyhook integrations github
+  anyhook integrations --json | jq '.[].type'
+
+virtual: found by polling. native: sent by the vendor, and taken in by Anyhook.")]
+pub(super) struct Arguments {
+    /// Only this integration, with how to sign in
+    integration: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    let all = anyhook_connectors::all().iter().map(|connector| connector.manifest());
+    let wanted =
+        |manifest: &&Manifest| arguments.integration.as_deref().is_none_or(|name| name == manifest.integration);
+    let manifests: Vec<&Manifest> = all.filter(wanted).collect();
+    if let (Some(name), true) = (&arguments.integration, manifests.is_empty()) {
+        return Err(CliError::Usage(format!("there is no integration {name}: see anyhook integrations")));
+    }
+    let mut out = stdout().lock();
+    if arguments.json {
+        let rows: Vec<Integration> = manifests.iter().map(|manifest| Integration::of(manifest)).collect();
+        serde_json::to_writer_pretty(&mut out, &rows).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(out, "{}", table(&manifests))?;
+    if arguments.integration.is_some() {
+        manifests.iter().try_for_each(|manifest| write!(out, "{}", how_to_connect(manifest)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One integration, as JSON.
+#[derive(Debug, Serialize)]
+struct Integration {
+    #[serde(rename = "type")]
+    integration: &'static str,
+    name: &'static str,
+    categories: Vec<&'static str>,
+    web_url: &'static str,
+    api_docs_url: &'static str,
+    sign_in: Vec<SignIn>,
+    rate_limit: &'static str,
+    objects: Vec<Object>,
+}
+
+#[derive(Debug, Serialize)]
+struct SignIn {
+    method: &'static str,
+    fields: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Object {
+    object_type: &'static str,
+    created: Vec<&'static str>,
+    updated: Vec<&'static str>,
+    deleted: Vec<&'static str>,
+    incremental: bool,
+    filters: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<&'static str>,
+}
+
+impl Integration {
+    fn of(manifest: &Manifest) -> Self {
+        Integration {
+            integration: manifest.integration,
+            name: manifest.name,
+            categories: categories(manifest),
+            web_url: manifest.web_url,
+            api_docs_url: manifest.api_docs_url,
+            sign_in: manifest.auth.iter().map(SignIn::of).collect(),
+            rate_limit: manifest.rate_limit.description,
+            objects: manifest.objects.iter().map(Object::of).collect(),
+        }
+    }
+}
+
+impl SignIn {
+    fn of(method: &AuthMethod) -> Self {
+        SignIn { method: method_name(method), fields: method.fields.iter().map(|field| field.field.path()).collect() }
+    }
+}
+
+impl Object {
+    fn of(spec: &ObjectSpec) -> Self {
+        Object {
+            object_type: spec.object_type.as_str(),
+            created: ways(spec, Change::Created),
+            updated: ways(spec, Change::Updated),
+            deleted: ways(spec, Change::Deleted),
+            incremental: spec.live.cursor != CursorKind::Nothing,
+            filters: spec.filters,
+            parent: spec.parent.map(|parent| parent.as_str()),
+        }
+    }
+}
+
+/// How an event of this kind reaches a webhook.
+fn ways(spec: &ObjectSpec, change: Change) -> Vec<&'static str> {
+    let is_virtual = match change {
+        Change::Created => spec.created_at == CreatedAt::True,
+        Change::Updated => true,
+        Change::Deleted => spec.deletions != Deletions::Silent,
+    };
+    let ways = [("virtual", is_virtual), ("native", spec.native.contains(&change))];
+    ways.into_iter().filter(|(_, has)| *has).map(|(way, _)| way).collect()
+}
+
+fn categories(manifest: &Manifest) -> Vec<&'static str> {
+    let mut categories: Vec<_> = manifest.objects.iter().map(|spec| spec.object_type.category()).collect();
+    categories.sort_unstable();
+    categories.dedup();
+    categories
+}
+
+fn method_name(method: &AuthMethod) -> &'static str {
+    match method.scheme {
+        AuthScheme::Bearer(_) => "bearer token",
+        AuthScheme::Header { .. } => "key in a header",
+        AuthScheme::Query { .. } => "key in the query",
+        AuthScheme::Basic { .. } => "user and password",
+        AuthScheme::OAuth2 { .. } => "OAuth 2",
+        AuthScheme::None => "none",
+    }
+}
+
+fn table(manifests: &[&Manifest]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if !stdout().is_terminal() {
+        table.set_width(PLAIN_WIDTH);
+    }
+    table.set_header(["INTEGRATION", "OBJECT TYPE", "CREATED", "UPDATED", "DELETED", "FILTERS", "SIGN IN"]);
+    for manifest in manifests {
+        let sign_in: Vec<&str> = manifest.auth.iter().map(method_name).collect();
+        for (line, spec) in manifest.objects.iter().enumerate() {
+            // What holds for the whole integration stands in its first line alone.
+            let first = |text: String| if line == 0 { text } else { String::new() };
+            table.add_row([
+                first(manifest.integration.to_owned()),
+                spec.object_type.to_string(),
+                cell(ways(spec, Change::Created)),
+                cell(ways(spec, Change::Updated)),
+                cell(ways(spec, Change::Deleted)),
+                cell(spec.filters.to_vec()),
+                first(sign_in.join(", ")),
+            ]);
+        }
+    }
+    table
+}
+
+fn cell(words: Vec<&str>) -> String {
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+}
+
+/// What a person needs to connect an account.
+fn how_to_connect(manifest: &Manifest) -> String {
+    let mut text = format!("\n{}  {}\n", toned(manifest.name, Tone::Strong), manifest.web_url);
+    for method in manifest.auth {
+        text.push_str(&format!("  sign in by {}:\n", method_name(method)));
+        for field in method.fields {
+            text.push_str(&format!("    {:<24} {}: {}\n", field.field.path(), field.name, field.instruction));
+        }
+    }
+    text.push_str(&format!("  rate limit: {}\n  API: {}\n", manifest.rate_limit.description, manifest.api_docs_url));
+    text
+}
