@@ -9,12 +9,13 @@ mod fixtures;
 pub mod github;
 pub mod json;
 pub mod model;
+pub mod sandbox;
 pub mod walk;
 
 use contract::Connector;
 
 /// Every integration, sorted by name: one line each.
-static REGISTRY: &[&dyn Connector] = &[&github::GitHub];
+static REGISTRY: &[&dyn Connector] = &[&github::GitHub, &sandbox::Sandbox];
 
 /// Every integration, sorted by name.
 pub fn all() -> &'static [&'static dyn Connector] {

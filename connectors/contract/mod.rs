@@ -18,6 +18,7 @@ pub use manifest::{
     SignatureForm, TimestampSource, TokenField, Verification,
 };
 pub use page::{Account, BadRecord, Found, GetJob, Next, Page, PageJob, Parent, Place, Record};
+pub(crate) use request::encode_segment;
 pub use request::{ApiRequest, ApiResponse, Headers, Method};
 
 use std::collections::BTreeMap;

@@ -97,7 +97,6 @@ impl ApiRequest {
 }
 
 /// Percent-encodes one segment of a path.
-#[allow(dead_code)]
 pub(crate) fn encode_segment(segment: &str) -> String {
     form_urlencoded::byte_serialize(segment.as_bytes()).collect::<String>().replace('+', "%20")
 }

@@ -1,6 +1,7 @@
 //! What a user of the simulator notices.
 
 mod changes;
+mod connector;
 mod faults;
 mod listing;
 mod over_http;
