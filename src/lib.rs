@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod context;
 pub mod credentials;
+pub mod deliver;
 pub mod ids;
 pub mod leases;
 pub mod limits;
