@@ -3,13 +3,13 @@
 //! Polls vendors' List endpoints, takes in the webhooks they send themselves, and pushes both to subscribers as the same
 //! signed payload. ARCHITECTURE.md has the bird's eye.
 
+pub mod api;
 pub mod api_model;
 pub mod bootstrap;
 pub mod cli;
 pub mod clock;
 pub mod context;
 pub mod credentials;
-pub mod deliver;
 pub mod ids;
 pub mod leases;
 pub mod limits;

@@ -1,3 +1,6 @@
 //! Shapes of the public API that more than one part writes.
 
+pub mod api_call;
+pub mod connection;
+pub mod integration;
 pub mod webhook;

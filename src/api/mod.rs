@@ -1,0 +1,25 @@
+//! The HTTP API: what people and their programs ask of Anyhook.
+//!
+//! [`router`] has every route on one page; a folder is a noun, a file in it a verb. [`wire`] reads requests, `error`
+//! has the one shape of everything that is no success, and the shapes of answers are in [`crate::api_model`].
+
+mod api_calls;
+mod auth;
+mod connections;
+pub(crate) mod error;
+mod fallback;
+mod find;
+mod health;
+mod integrations;
+mod limiter;
+mod limits;
+mod router;
+mod serve;
+mod socket;
+pub(crate) mod state;
+mod webhooks;
+pub(crate) mod wire;
+
+pub use router::router;
+pub use serve::serve;
+pub use state::{ApiOptions, Guards};

@@ -1,0 +1,42 @@
+//! Every route on one page.
+
+use super::state::{Api, ApiOptions};
+use super::{api_calls, connections, fallback, health, integrations, limits, webhooks};
+use crate::context::Context;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, put};
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// The API and the health pages.
+pub fn router(context: Context, options: ApiOptions) -> Router {
+    let api = Arc::new(Api::new(context, options));
+    Router::new()
+        .route("/", get(health::welcome))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/unified/webhook", get(webhooks::list).post(webhooks::create))
+        .route(
+            "/unified/webhook/{id}",
+            get(webhooks::get).put(webhooks::update).patch(webhooks::update).delete(webhooks::delete),
+        )
+        .route("/unified/webhook/{id}/trigger", put(webhooks::trigger).patch(webhooks::trigger))
+        .route("/unified/webhook/{id}/resume", put(webhooks::resume).patch(webhooks::resume))
+        .route("/unified/connection", get(connections::list).post(connections::create))
+        .route(
+            "/unified/connection/{id}",
+            get(connections::get).put(connections::update).patch(connections::update).delete(connections::delete),
+        )
+        .route("/unified/integration", get(integrations::list))
+        .route("/unified/integration/workspace/{workspace_id}", get(integrations::list_of_workspace))
+        .route("/unified/integration/auth/{workspace_id}/{integration}", get(integrations::auth_url))
+        .route("/unified/apicall", get(api_calls::list))
+        .route("/unified/apicall/{id}", get(api_calls::get))
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(from_fn_with_state(api.clone(), limits::bounded))
+        .layer(CatchPanicLayer::custom(fallback::panicked))
+        .with_state(api)
+}

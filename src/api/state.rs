@@ -1,0 +1,64 @@
+//! What handlers share.
+
+use super::limiter::Limiter;
+use crate::context::Context;
+use crate::ids::{ConnectionId, WorkspaceId};
+use crate::outbound::guard::Guard;
+use chrono::{DateTime, Utc};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::fmt;
+use tokio::sync::Semaphore;
+
+/// Which addresses people may name.
+#[derive(Debug, Clone, Default)]
+pub struct Guards {
+    /// For `hook_url`.
+    pub destinations: Guard,
+    /// For `auth.api_url` and the other addresses of a vendor in `auth`.
+    pub vendors: Guard,
+}
+
+/// What the API needs besides the context.
+#[derive(Clone, Default)]
+pub struct ApiOptions {
+    /// Which addresses people may name.
+    pub guards: Guards,
+    /// What `GET /metrics` answers from; none answers 404 there.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+impl fmt::Debug for ApiOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiOptions").field("guards", &self.guards).finish_non_exhaustive()
+    }
+}
+
+/// What handlers share.
+pub(crate) struct Api {
+    pub(crate) context: Context,
+    pub(crate) guards: Guards,
+    pub(crate) metrics: Option<PrometheusHandle>,
+    pub(crate) callers: Limiter<WorkspaceId>,
+    pub(crate) arrivals: Limiter<ConnectionId>,
+    pub(crate) slots: Semaphore,
+}
+
+impl Api {
+    pub(crate) fn new(context: Context, options: ApiOptions) -> Self {
+        let limits = &context.limits.api;
+        Api {
+            callers: Limiter::per_second(limits.requests_per_second_max),
+            arrivals: Limiter::per_second(limits.ingress_per_second_max),
+            slots: Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS)),
+            guards: options.guards,
+            metrics: options.metrics,
+            context,
+        }
+    }
+
+    /// Now, in whole milliseconds: what is answered reads back as the same time.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        let now = self.context.clock.now();
+        DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now)
+    }
+}

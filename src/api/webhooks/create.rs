@@ -1,0 +1,117 @@
+//! `POST /unified/webhook`
+
+use super::{settings, view};
+use crate::api::auth::Caller;
+use crate::api::error::ApiError;
+use crate::api::find;
+use crate::api::state::Api;
+use crate::api::wire::{Args, Fields, JsonBody};
+use crate::credentials::Credentials;
+use crate::ids::{FeedId, JobId, WebhookId};
+use crate::store::{Connection, JobMode, JobState, ListPage, ListingJob, NewWebhook, Position, Webhook, WebhookQuery};
+use anyhook_connectors::contract::Manifest;
+use axum::extract::State;
+use axum::response::Response;
+use std::sync::Arc;
+
+/// Subscribes. Answers once it is durable and before anyone is called: the feed is polled, and a native webhook
+/// registered at the vendor, in the background.
+pub(crate) async fn create(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    args: Args,
+    body: JsonBody,
+) -> Result<Response, ApiError> {
+    let fields = body.fields(&api.context.limits.api);
+    let connection = find::connection(&api, caller, fields.required("connection_id")?).await?;
+    let include_all = args.flag("include_all")?.unwrap_or(false);
+    let webhook = read(&api, &connection, &fields)?;
+    check_count(&api, &connection).await?;
+    let initial = if include_all { Some(initial_job(&api, &webhook)?) } else { None };
+    let webhook = api.context.store.insert_webhook(NewWebhook { webhook, initial }).await?;
+    view::answer(&api, &webhook).await
+}
+
+fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webhook, ApiError> {
+    let manifest = find::connector(&connection.integration)?.manifest();
+    let limits = &api.context.limits.api;
+    let spec = settings::object_spec(fields, manifest)?;
+    let event = settings::event(fields)?.ok_or_else(|| fields.error("event", "is missing"))?;
+    let asked = settings::kind(fields)?;
+    let kind = match asked {
+        Some(_) => settings::choose_kind(asked, event, manifest, spec, false)?,
+        None => settings::choose_kind(None, event, manifest, spec, native_is_ready(api, connection, manifest)?)?,
+    };
+    settings::refuse_databases(fields)?;
+    settings::check_permission(connection, spec.object_type)?;
+    let now = api.now();
+    let (clock, random) = (&api.context.clock, &api.context.random);
+    Ok(Webhook {
+        id: WebhookId::new(clock, random)?,
+        workspace_id: connection.workspace_id,
+        connection_id: connection.id,
+        feed_id: FeedId::new(clock, random)?,
+        shard: connection.shard,
+        integration: connection.integration.clone(),
+        environment: connection.environment.clone(),
+        event,
+        object_type: spec.object_type,
+        hook_url: settings::hook_url(fields, api)?.ok_or_else(|| fields.error("hook_url", "is missing"))?,
+        interval_ms: settings::interval_ms(fields, limits)?.unwrap_or(limits.interval_default_ms),
+        kind,
+        filters: settings::filters(fields, spec)?,
+        fields: settings::object_fields(fields, spec.object_type)?.unwrap_or_default(),
+        page_max_limit: settings::page_max_limit(fields)?,
+        is_paused: fields.flag("is_paused")?.unwrap_or(false),
+        external_xref: connection.external_xref.clone(),
+        created_at: now,
+        updated_at: now,
+        registered: None,
+        revision: 0,
+    })
+}
+
+/// Whether the vendor's own webhooks work without a person doing more: their secret is there, or they can be registered
+/// and the vendor can reach us.
+fn native_is_ready(api: &Api, connection: &Connection, manifest: &Manifest) -> Result<bool, ApiError> {
+    let Some(native) = &manifest.native else { return Ok(false) };
+    if native.registers && api.context.public_url.starts_with("https://") {
+        return Ok(true);
+    }
+    Ok(Credentials::open(&api.context.vault, connection)?.webhook_secret.is_some())
+}
+
+/// A bound on a connection's webhooks.
+async fn check_count(api: &Api, connection: &Connection) -> Result<(), ApiError> {
+    let max = api.context.limits.api.webhooks_per_connection_max;
+    let last_allowed = ListPage { offset: max.saturating_sub(1), limit: 1, ..ListPage::default() };
+    let query = WebhookQuery { connection_id: Some(connection.id), page: last_allowed, ..WebhookQuery::default() };
+    if api.context.store.webhooks(connection.workspace_id, &query).await?.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::unprocessable(format!("the connection has {max} webhooks already; delete some, or raise the limit")))
+}
+
+/// The listing of history that comes before the log.
+fn initial_job(api: &Api, webhook: &Webhook) -> Result<ListingJob, ApiError> {
+    Ok(ListingJob {
+        id: JobId::new(&api.context.clock, &api.context.random)?,
+        webhook_id: webhook.id,
+        feed_id: webhook.feed_id,
+        shard: webhook.shard,
+        mode: JobMode::Initial,
+        state: JobState::Running,
+        updated_gte: None,
+        updated_lt: None,
+        parent: String::new(),
+        checkpoint: None,
+        pages: 0,
+        records: 0,
+        total: None,
+        spool_end: 0,
+        position: Position::default(),
+        failures: 0,
+        created_at: webhook.created_at,
+        updated_at: webhook.created_at,
+    })
+}

@@ -1,0 +1,19 @@
+//! `/unified/webhook`: subscriptions.
+
+mod create;
+mod delete;
+mod get;
+mod list;
+mod resume;
+mod settings;
+mod trigger;
+mod update;
+mod view;
+
+pub(crate) use create::create;
+pub(crate) use delete::delete;
+pub(crate) use get::get;
+pub(crate) use list::list;
+pub(crate) use resume::resume;
+pub(crate) use trigger::trigger;
+pub(crate) use update::update;

@@ -1,0 +1,87 @@
+//! `PUT` and `PATCH /unified/webhook/{id}`
+
+use super::{settings, view};
+use crate::api::auth::Caller;
+use crate::api::error::ApiError;
+use crate::api::find;
+use crate::api::state::Api;
+use crate::api::wire::{Fields, JsonBody, Segments};
+use crate::store::{StoreError, Webhook};
+use axum::extract::State;
+use axum::response::Response;
+use std::sync::Arc;
+
+/// How often a change is tried again because another came first.
+const TRIES_MAX: u32 = 5;
+
+/// Merges what is given into the webhook; both verbs do.
+///
+/// What cannot change (its connection, object type, kind, environment and whatever is read-only) is ignored, because
+/// clients send back whole objects. Other `filters` would be another feed, and are refused.
+pub(crate) async fn update(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segments(id): Segments<String>,
+    body: JsonBody,
+) -> Result<Response, ApiError> {
+    let fields = body.fields(&api.context.limits.api);
+    let mut tries = 0;
+    loop {
+        let stored = find::webhook(&api, caller, &id).await?;
+        let changed = merged(&api, &stored, &fields)?;
+        if changed == stored {
+            return view::answer(&api, &stored).await;
+        }
+        let changed = Webhook { updated_at: api.now(), ..changed };
+        match api.context.store.replace_webhook(changed).await {
+            Ok(webhook) => return view::answer(&api, &webhook).await,
+            Err(StoreError::Conflict(_)) if tries < TRIES_MAX => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn merged(api: &Api, stored: &Webhook, fields: &Fields<'_>) -> Result<Webhook, ApiError> {
+    let limits = &api.context.limits.api;
+    let mut webhook = stored.clone();
+    settings::refuse_databases(fields)?;
+    refuse_other_filters(stored, fields)?;
+    if let Some(event) = settings::event(fields)?
+        && event != stored.event
+    {
+        let manifest = find::connector(&stored.integration)?.manifest();
+        let spec = manifest.object(stored.object_type);
+        let spec = spec.ok_or_else(|| ApiError::unsupported("the integration no longer has this object type"))?;
+        settings::choose_kind(Some(stored.kind), event, manifest, spec, false)?;
+        webhook.event = event;
+    }
+    // What is sent back unchanged passes, even where the rules have become stricter since.
+    if fields.text("hook_url")?.is_some_and(|text| text != stored.hook_url)
+        && let Some(hook_url) = settings::hook_url(fields, api)?
+    {
+        webhook.hook_url = hook_url;
+    }
+    let is_same_interval = settings::is_interval(fields, stored.interval_ms)?;
+    if !is_same_interval && let Some(interval_ms) = settings::interval_ms(fields, limits)? {
+        webhook.interval_ms = interval_ms;
+    }
+    if let Some(names) = settings::object_fields(fields, stored.object_type)? {
+        webhook.fields = names;
+    }
+    if let Some(page_max_limit) = settings::page_max_limit(fields)? {
+        webhook.page_max_limit = Some(page_max_limit);
+    }
+    if let Some(is_paused) = fields.flag("is_paused")? {
+        webhook.is_paused = is_paused;
+    }
+    Ok(webhook)
+}
+
+fn refuse_other_filters(stored: &Webhook, fields: &Fields<'_>) -> Result<(), ApiError> {
+    let Some(mut filters) = fields.text_map("filters")? else { return Ok(()) };
+    filters.retain(|_, value| !value.is_empty());
+    if filters == stored.filters {
+        return Ok(());
+    }
+    Err(fields.error("filters", "cannot be changed; make a new webhook with these filters and delete this one"))
+}
