@@ -9,13 +9,14 @@ mod fixtures;
 pub mod github;
 pub mod json;
 pub mod model;
+pub mod redmine;
 pub mod sandbox;
 pub mod walk;
 
 use contract::Connector;
 
 /// Every integration, sorted by name: one line each.
-static REGISTRY: &[&dyn Connector] = &[&github::GitHub, &sandbox::Sandbox];
+static REGISTRY: &[&dyn Connector] = &[&github::GitHub, &redmine::Redmine, &sandbox::Sandbox];
 
 /// Every integration, sorted by name.
 pub fn all() -> &'static [&'static dyn Connector] {
