@@ -5,7 +5,8 @@
 //! - `source`: URL of the vendor's page that the exchange follows.
 //! - `object_type`: such as `kms_page`. Not needed by `event`.
 //! - `meta`, `filters`: settings of the connection and filters of the webhook, by name. `named_parents`: the ids that
-//!   the connector must find in the filters. `parent`: id of the parent, for types that live under one.
+//!   the connector must find in the filters. `parent`: id of the parent, for types that live under one, or of the part,
+//!   for types that have some; `parts`: the ids of all parts.
 //! - `exchanges`: `[{"request": {"method", "target", "headers", "body"}, "response": {"status", "headers", "body"}}]`.
 //!   Requests are compared exactly, headers by lower-case name; credentials and the manifest's own headers are not
 //!   theirs. A `body` is JSON, or a string for a body that is none. `status` is 200 if left out. All are used, in order.

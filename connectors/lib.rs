@@ -12,11 +12,12 @@ pub mod model;
 pub mod redmine;
 pub mod sandbox;
 pub mod walk;
+pub mod wordpress;
 
 use contract::Connector;
 
 /// Every integration, sorted by name: one line each.
-static REGISTRY: &[&dyn Connector] = &[&github::GitHub, &redmine::Redmine, &sandbox::Sandbox];
+static REGISTRY: &[&dyn Connector] = &[&github::GitHub, &redmine::Redmine, &sandbox::Sandbox, &wordpress::WordPress];
 
 /// Every integration, sorted by name.
 pub fn all() -> &'static [&'static dyn Connector] {

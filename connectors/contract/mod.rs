@@ -56,6 +56,14 @@ pub trait Connector: Send + Sync + 'static {
         None
     }
 
+    /// The listings that make up one object type where the vendor has several for it, such as posts and pages. Each is
+    /// walked, remembered and fetched from like a parent, by [`PageJob::parent`] and [`GetJob::parent`]; none where there
+    /// is but one. A spec has either parts or a parent listing, and a record's id is unique over all parts.
+    fn parts(&self, spec: &ObjectSpec, filters: &BTreeMap<String, String>) -> Vec<Parent> {
+        let _ = (spec, filters);
+        Vec::new()
+    }
+
     /// What a listed record is called as a parent. Children are listed by it.
     fn parent_of(&self, record: &Record<'_>) -> Parent {
         Parent { id: record.id.clone().into_owned() }

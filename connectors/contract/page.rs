@@ -19,7 +19,8 @@ impl Account<'_> {
     }
 }
 
-/// The record under which other records live at the vendor, such as the repository of an issue.
+/// The record under which other records live at the vendor, such as the repository of an issue; or one of several
+/// listings of one object type (see [`super::Connector::parts`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parent {
     /// Its id, as the parent's own listing gives it.
@@ -48,7 +49,7 @@ pub struct PageJob<'a> {
     pub account: Account<'a>,
     /// The webhook's filters; only names the spec knows, with values.
     pub filters: &'a BTreeMap<String, String>,
-    /// The parent, where the spec names a parent listing.
+    /// The parent, where the spec names a parent listing, or the part, where the connector has parts.
     pub parent: Option<&'a Parent>,
     /// The lower bound to ask with. The engine has stepped it back where the vendor's filter is exclusive.
     pub updated_gte: Option<DateTime<Utc>>,
@@ -61,7 +62,7 @@ pub struct PageJob<'a> {
 }
 
 impl PageJob<'_> {
-    /// The id of the parent. The engine sets it for every spec with a parent listing.
+    /// The id of the parent. The engine sets it for every spec with a parent listing or parts.
     pub fn parent_id(&self) -> &str {
         self.parent.map_or("", |parent| parent.id.as_str())
     }
@@ -102,7 +103,7 @@ pub struct GetJob<'a> {
     pub account: Account<'a>,
     /// The webhook's filters.
     pub filters: &'a BTreeMap<String, String>,
-    /// The parent, where the spec names a parent listing.
+    /// The parent, where the spec names a parent listing, or the part, where the connector has parts.
     pub parent: Option<&'a Parent>,
     /// The record's id as a page gave it.
     pub id: &'a str,
