@@ -1,10 +1,10 @@
 //! The control API: what a test or a curious person does to the vendor. It is not counted, limited, faulted or signed
 //! in to, so the simulator belongs on loopback.
 
-use super::Object;
 use super::answer::{Answer, Request};
 use super::faults::FaultRule;
-use super::vendor::{Refusal, Vendor};
+use super::{Object, Refusal, Vendor};
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

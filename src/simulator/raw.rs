@@ -1,13 +1,17 @@
-//! Records as the vendor writes them, and where their contents come from.
-//!
-//! The fields of each struct stand in alphabetical order, as a `serde_json::Map` writes them: a record that was changed
-//! keeps its form.
+//! Where the contents of records come from: chance, within what is likely.
+
+mod shapes;
+mod words;
 
 use super::Object;
 use anyhook_connectors::model::Timestamp;
 use fastrand::Rng;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
+use shapes::{Address, Company, Contact, Deal, Ticket};
+use words::{
+    CITIES, COMPANIES, DEPARTMENTS, FIRST, FORMS, INDUSTRIES, LAST, PRIORITIES, SOURCES, STAGES, STATUSES, STREETS,
+    TAGS, TITLES, TROUBLES,
+};
 
 /// A record before it has contents.
 pub(super) struct Blank {
@@ -16,145 +20,6 @@ pub(super) struct Blank {
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
 }
-
-#[derive(Serialize)]
-struct Address {
-    city: &'static str,
-    country_code: &'static str,
-    line1: String,
-    postal_code: String,
-}
-
-#[derive(Serialize)]
-struct Contact {
-    address: Address,
-    company_id: String,
-    company_name: String,
-    created_at: Timestamp,
-    deleted: bool,
-    department: &'static str,
-    email: String,
-    first_name: &'static str,
-    id: String,
-    last_name: &'static str,
-    mobile: String,
-    owner_id: String,
-    title: &'static str,
-    updated_at: Timestamp,
-}
-
-#[derive(Serialize)]
-struct Company {
-    address: Address,
-    created_at: Timestamp,
-    deleted: bool,
-    description: String,
-    domain: String,
-    employees: u32,
-    id: String,
-    industry: &'static str,
-    name: String,
-    owner_id: String,
-    phone: String,
-    tags: [&'static str; 2],
-    updated_at: Timestamp,
-}
-
-#[derive(Serialize)]
-struct Deal {
-    amount: f64,
-    company_id: String,
-    contact_ids: [String; 1],
-    created_at: Timestamp,
-    currency: &'static str,
-    deleted: bool,
-    expected_close_at: Timestamp,
-    id: String,
-    name: String,
-    owner_id: String,
-    pipeline: &'static str,
-    probability: f64,
-    source: &'static str,
-    stage: &'static str,
-    updated_at: Timestamp,
-}
-
-#[derive(Serialize)]
-struct Ticket {
-    created_at: Timestamp,
-    deleted: bool,
-    description: String,
-    id: String,
-    owner_id: String,
-    priority: &'static str,
-    requester_id: String,
-    source: &'static str,
-    status: &'static str,
-    subject: String,
-    tags: [&'static str; 1],
-    updated_at: Timestamp,
-}
-
-const FIRST: [&str; 12] = [
-    "Ada",
-    "Alan",
-    "Barbara",
-    "Dennis",
-    "Edsger",
-    "Frances",
-    "Grace",
-    "Hedy",
-    "Katherine",
-    "Linus",
-    "Margaret",
-    "Niklaus",
-];
-const LAST: [&str; 12] = [
-    "Abbott",
-    "Brandt",
-    "Chowdhury",
-    "Dubois",
-    "Eriksen",
-    "Fernández",
-    "Grünwald",
-    "Hashimoto",
-    "Ivanova",
-    "Jansen",
-    "Kowalski",
-    "Lindqvist",
-];
-const TITLES: [&str; 6] = ["Accountant", "Buyer", "Engineer", "Head of Sales", "Operations Lead", "Support Agent"];
-const DEPARTMENTS: [&str; 5] = ["Engineering", "Finance", "Operations", "Sales", "Support"];
-const COMPANIES: [&str; 10] = [
-    "Alder & Finch",
-    "Blue Harbour",
-    "Copperfield",
-    "Dovetail",
-    "Eastgate",
-    "Fairwater",
-    "Greystone",
-    "Highmoor",
-    "Inkwell",
-    "Juniper",
-];
-const FORMS: [&str; 5] = ["AG", "GmbH", "Inc.", "Ltd", "S.A."];
-const CITIES: [(&str, &str); 6] =
-    [("Lisbon", "PT"), ("Leeds", "GB"), ("Lyon", "FR"), ("Toronto", "CA"), ("Uppsala", "SE"), ("Zürich", "CH")];
-const STREETS: [&str; 5] = ["Bridge Street", "Canal Row", "Mill Lane", "Station Road", "Upper Square"];
-const INDUSTRIES: [&str; 6] = ["Education", "Energy", "Finance", "Healthcare", "Logistics", "Retail"];
-const TAGS: [&str; 6] = ["beta", "europe", "key-account", "newsletter", "partner", "renewal"];
-const STAGES: [&str; 5] = ["qualified", "proposal", "negotiation", "won", "lost"];
-const SOURCES: [&str; 4] = ["email", "phone", "referral", "web"];
-const STATUSES: [&str; 4] = ["open", "pending", "solved", "closed"];
-const PRIORITIES: [&str; 4] = ["low", "normal", "high", "urgent"];
-const TROUBLES: [&str; 6] = [
-    "Cannot sign in since the last update",
-    "Invoice shows the wrong address",
-    "Export stops half-way",
-    "Password reset mail never arrives",
-    "Totals differ between report and page",
-    "Webhook is called twice",
-];
 
 fn pick<T: Copy>(random: &mut Rng, from: &[T]) -> T {
     from[random.usize(..from.len())]
