@@ -90,7 +90,8 @@ pub fn read_record<'a, V: Deserialize<'a>, T: Serialize>(
     if mapped.id.is_empty() || mapped.id.len() > 512 {
         return Err(RecordError("the id is empty or longer than 512 bytes".to_owned()));
     }
-    let mut object = Vec::with_capacity(raw.get().len());
+    // Unified objects tend to be a little longer than what they are made from; growing the buffer would copy it.
+    let mut object = Vec::with_capacity(raw.get().len() + raw.get().len() / 4);
     serde_json::to_writer(&mut object, &mapped.object)?;
     Ok(Record {
         id: mapped.id,

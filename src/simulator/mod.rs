@@ -89,7 +89,7 @@ use tokio::sync::Notify;
 /// How often the vendor changes things by itself while nobody asks for anything.
 const TICK: Duration = Duration::from_millis(50);
 /// How long requests under way may take once the simulator is told to stop.
-const DRAIN_MAX: Duration = Duration::from_secs(2);
+const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// A vendor that a server and whoever drives it share. Clones are the same vendor.
 #[derive(Clone)]

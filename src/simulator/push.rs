@@ -23,7 +23,10 @@ pub(super) async fn push_all(simulator: Simulator) {
     let client = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(PUSH_TIME_MAX).build();
     let client = match client {
         Ok(client) => client,
-        Err(error) => return tracing::error!(%error, "the simulator cannot push webhooks"),
+        Err(error) => {
+            tracing::error!(%error, "the simulator cannot push webhooks; everything else works");
+            return std::future::pending().await;
+        }
     };
     let slots = Arc::new(Semaphore::new(PUSHES_MAX));
     loop {

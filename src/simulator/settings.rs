@@ -1,5 +1,6 @@
 //! How a simulated vendor behaves: given once, before it starts.
 
+use super::Object;
 use serde::Deserialize;
 
 /// The granule of the vendor's times.
@@ -43,7 +44,9 @@ pub enum Deletions {
 pub struct SimulatorSettings {
     /// What all of its chance comes from.
     pub seed: u64,
-    /// Records of each object at the start; at most [`SimulatorSettings::records_max`].
+    /// Objects that have records at the start; all may get some later.
+    pub objects: Vec<Object>,
+    /// Records of each of them at the start; at most [`SimulatorSettings::records_max`].
     pub records: u32,
     /// The time before the start over which those records were last changed, in hours.
     pub past_hours: u32,
@@ -82,6 +85,7 @@ impl Default for SimulatorSettings {
     fn default() -> Self {
         SimulatorSettings {
             seed: 1,
+            objects: Object::ALL.to_vec(),
             records: 1_000,
             past_hours: 24 * 30,
             records_max: 1_000_000,

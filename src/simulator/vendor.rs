@@ -62,7 +62,7 @@ impl Vendor {
         let count = i64::from(self.settings.records.min(self.settings.records_max));
         let past_ms = i64::from(self.settings.past_hours.max(1)) * 3_600_000;
         let start_ms = now.timestamp_millis() - past_ms;
-        for object in Object::ALL {
+        for object in self.settings.objects.clone() {
             for nth in 0..count {
                 let created_ms = self.floor(start_ms + past_ms * nth / count);
                 let later =

@@ -79,6 +79,13 @@ fn a_silent_deletion_leaves_nothing() {
 }
 
 #[test]
+fn only_the_objects_that_were_named_have_records_at_the_start() {
+    let mut vendor = vendor(|settings| settings.objects = vec![Object::Deals]);
+    assert_eq!((vendor.len(Object::Deals), vendor.len(Object::Contacts)), (50, 0));
+    assert_eq!(page(&mut vendor, "/v1/contacts", start()).total, 0);
+}
+
+#[test]
 fn times_have_the_granule_that_was_set() {
     let mut vendor = vendor(|settings| settings.granularity = Granularity::Minute);
     let made = post(&mut vendor, "/_control/deals", "", after_ms(61_500));

@@ -96,6 +96,24 @@ async fn a_webhook_is_pushed_signed_and_again_until_it_is_taken() {
     }
 }
 
+#[tokio::test]
+async fn it_stops_when_told_though_a_request_hangs() {
+    let simulator = Simulator::new(small(), Clock::system());
+    simulator.with(|vendor, _| vendor.set_faults(vec![FaultRule::always(Fault::Hang {})]).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1/deals", listener.local_addr().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = simulator.clone();
+    let served = tokio::spawn(async move { server.serve(listener, async { drop(stopped.await) }).await });
+    let hanging = tokio::spawn(async move { fetch(&url).await.map(|answer| answer.status()) });
+    while simulator.with(|vendor, _| vendor.stats().requests) == 0 {
+        tokio::task::yield_now().await;
+    }
+    stop.send(()).unwrap();
+    served.await.unwrap().unwrap();
+    hanging.abort();
+}
+
 /// HMAC by its definition (RFC 2104), so that the simulator's use of the library is checked against something else.
 fn independent_hmac(key: &str, text: &str) -> String {
     use sha2::{Digest, Sha256};
