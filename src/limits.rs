@@ -34,6 +34,10 @@ limits! {
         jobs_max: usize = 16,
         /// Pages a run reads before it ends and the next one goes on.
         pages_per_run_max: u32 = 10_000,
+        /// Pages of a listing that cannot be left and taken up again.
+        pages_per_listing_max: u32 = 1_000_000,
+        /// How long a feed's list of parents is used before it is listed again, in milliseconds.
+        parents_kept_ms: u64 = 600_000,
         /// Page commits of one run that wait to be durable while the next page is fetched.
         commits_in_flight_max: usize = 8,
         /// From connecting to the last byte of a vendor's answer, in milliseconds.

@@ -4,6 +4,7 @@
 
 use super::budget::{Budget, Budgets, Pace};
 use super::error::PollError;
+use super::parents::ParentLists;
 use super::refresh::Turns;
 use super::{rate_headers, sign_in};
 use crate::context::Context;
@@ -68,12 +69,13 @@ pub struct Vendors {
     budgets: Budgets,
     open: Mutex<HashMap<ConnectionId, (u64, Arc<Credentials>)>>,
     pub(super) refreshing: Turns,
+    pub(super) parent_lists: ParentLists,
 }
 
 impl Vendors {
     /// Budgets and opened credentials are shared by all calls made through one.
     pub fn new(context: Context) -> Self {
-        Vendors { context, budgets: Budgets::default(), open: Mutex::default(), refreshing: Turns::default() }
+        Vendors { context, budgets: Budgets::default(), open: Mutex::default(), refreshing: Turns::default(), parent_lists: ParentLists::default() }
     }
 
     /// Asks the vendor once, for parts that make single calls.

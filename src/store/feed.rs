@@ -221,8 +221,8 @@ pub trait Feeds {
     /// How far a feed, or one of its parents, has read; the default where it has not.
     async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError>;
 
-    /// Feeds of all shards by the time they are due, soonest first.
-    async fn due_feeds(&self, limit: usize) -> Result<Vec<DueFeed>, StoreError>;
+    /// Feeds of these shards by the time they are due, soonest first.
+    async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError>;
 
     /// Asks for a poll now, and answers how often that was asked.
     ///

@@ -1,0 +1,245 @@
+//! One poll of one feed, from its due time to its next: what is read, what it came to, and when to come again.
+
+use super::error::PollError;
+use super::reading::{Run, Tally};
+use super::transport::{Vendors, connector};
+use super::window;
+use crate::store::{ApiCall, CallKind, Connection, Feed, FeedHealth, FeedState, Fence, RunFinish};
+use anyhook_connectors::contract::{Connector, ObjectSpec};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
+
+/// How long a connection's last good contact may be old before it is written again: not at every poll.
+const HEALTHY_NOTED_EVERY: TimeDelta = TimeDelta::hours(1);
+
+/// What a poll came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polled {
+    /// It ended, well or not, and its end is kept.
+    Done,
+    /// The feed began with this poll: jobs that waited for it may start.
+    Started,
+    /// The feed is gone or another node's: nothing was kept.
+    Gone,
+}
+
+/// Polls a feed once.
+pub async fn poll(vendors: &Vendors, feed: &Feed, fence: Fence) -> Result<Polled, PollError> {
+    let context = &vendors.context;
+    let store = &context.store;
+    let began_at = context.clock.now();
+    let mut state = store.feed_state(feed.id).await?;
+    let Some(connection) = store.connection(feed.connection_id).await? else { return Ok(Polled::Gone) };
+    if connection.is_paused || feed.settings.interval_ms.is_none() {
+        store.finish_run(RunFinish { fence, feed: feed.id, state, due_at: None, call: None }).await?;
+        return Ok(Polled::Done);
+    }
+    state.pings_done = store.pings(feed.id).await?;
+    let was_started = state.started_at.is_some();
+    let mut tally = Tally::default();
+    let result = read(vendors, feed, &connection, &mut state, fence, &mut tally).await;
+    if matches!(result, Err(PollError::Gone)) {
+        return Ok(Polled::Gone);
+    }
+    let ended_at = context.clock.now();
+    state.checked_at = Some(ended_at);
+    let due_at = settle(vendors, feed, &mut state, &result, &tally, began_at, ended_at);
+    note_connection(vendors, &connection, &result, ended_at).await;
+    report(feed, &result, &tally);
+    let call = Some(call(feed, &connection, &result, &tally, began_at));
+    let has_started = !was_started && state.started_at.is_some();
+    store.finish_run(RunFinish { fence, feed: feed.id, state, due_at, call }).await?;
+    Ok(if has_started { Polled::Started } else { Polled::Done })
+}
+
+async fn read(
+    vendors: &Vendors,
+    feed: &Feed,
+    connection: &Connection,
+    state: &mut FeedState,
+    fence: Fence,
+    tally: &mut Tally,
+) -> Result<(), PollError> {
+    let connector = connector(connection)?;
+    let spec = object_spec(connector, feed)?;
+    let depth = window::depth_needed(spec, feed.settings.tells_created);
+    let run = Run { vendors, connector, spec, connection, feed, depth, fence };
+    if run.is_log_full().await? {
+        return Err(PollError::Wait {
+            wait: Duration::from_millis(vendors.context.limits.poll.retry_wait_max_ms),
+            message: "the feed's log is full: its webhooks are not being delivered".to_owned(),
+        });
+    }
+    match vendors.parents(connector, spec, connection, feed, &mut tally.cost).await? {
+        None => state.started_at = Some(run.read(state, None, tally).await?),
+        Some(parents) => {
+            let mut failed = None;
+            for parent in parents.iter() {
+                match run.read(state, Some(parent), tally).await {
+                    Ok(started_at) => state.started_at = Some(started_at),
+                    // One that fails is set aside while the rest goes on; what concerns all of them ends the run.
+                    Err(error @ (PollError::Permanent { .. } | PollError::Transient(_))) => {
+                        tracing::warn!(feed = %feed.id, parent = %parent.id, %error, "one parent could not be read");
+                        failed.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+        }
+    }
+    if !tally.is_unfinished {
+        state.depth = depth;
+    }
+    Ok(())
+}
+
+/// What of an object type the integration can list.
+pub fn object_spec(connector: &dyn Connector, feed: &Feed) -> Result<&'static ObjectSpec, PollError> {
+    let manifest = connector.manifest();
+    manifest.object(feed.object_type).ok_or_else(|| {
+        PollError::permanent("unsupported", format!("{} does not list {}", manifest.name, feed.object_type))
+    })
+}
+
+/// Puts the result into the feed's state, and says when to poll next.
+fn settle(
+    vendors: &Vendors,
+    feed: &Feed,
+    state: &mut FeedState,
+    result: &Result<(), PollError>,
+    tally: &Tally,
+    began_at: DateTime<Utc>,
+    ended_at: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let limits = &vendors.context.limits.poll;
+    let interval = millis(feed.settings.interval_ms?);
+    match result {
+        Ok(()) => {
+            state.failures = 0;
+            state.health = FeedHealth::Healthy;
+            let spread = feed.settings.interval_ms? * limits.jitter_percent / 100;
+            let next = began_at + interval - millis(spread / 2) + millis(vendors.context.random.up_to(spread));
+            Some(if tally.is_unfinished { ended_at } else { next.max(ended_at) })
+        }
+        Err(PollError::Conflict | PollError::CursorExpired | PollError::Gone) => Some(ended_at),
+        Err(PollError::Wait { wait, .. }) => {
+            let wait = TimeDelta::from_std(*wait).unwrap_or(TimeDelta::days(1));
+            let jitter = millis(vendors.context.random.up_to(limits.retry_base_ms));
+            Some((ended_at + wait + jitter).max(began_at + interval))
+        }
+        Err(PollError::Transient(_)) => {
+            state.failures = state.failures.saturating_add(1);
+            let doubled = limits.retry_base_ms.saturating_mul(2 << state.failures.min(20)).min(limits.failure_wait_max_ms);
+            let wait = millis(vendors.context.random.up_to(doubled)).max(millis(limits.retry_base_ms));
+            Some((ended_at + wait).max(began_at + interval))
+        }
+        Err(PollError::Permanent { code, message }) => {
+            mark_unhealthy(state, (*code).to_owned(), message.clone(), false, ended_at);
+            Some(ended_at + interval.max(millis(limits.failure_wait_max_ms)))
+        }
+        Err(PollError::Credential { code, message }) => {
+            mark_unhealthy(state, code.clone(), message.clone(), true, ended_at);
+            Some(ended_at + interval.max(millis(limits.failure_wait_max_ms)))
+        }
+    }
+}
+
+fn mark_unhealthy(state: &mut FeedState, code: String, message: String, is_credential: bool, now: DateTime<Utc>) {
+    state.failures = state.failures.saturating_add(1);
+    let since = match &state.health {
+        FeedHealth::Unhealthy { since, .. } => *since,
+        FeedHealth::Healthy => now,
+    };
+    state.health = FeedHealth::Unhealthy { since, code, message, is_credential };
+}
+
+fn millis(ms: u64) -> TimeDelta {
+    TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX / 1024))
+}
+
+/// Notes on the connection that its credentials were accepted, or refused. Another change of the row at the same time
+/// wins: this one is noted at the next poll.
+async fn note_connection(vendors: &Vendors, connection: &Connection, result: &Result<(), PollError>, now: DateTime<Utc>) {
+    let row = match result {
+        Err(PollError::Credential { code, .. }) if connection.last_unhealthy_code.as_ref() != Some(code) => {
+            Connection { last_unhealthy_at: Some(now), last_unhealthy_code: Some(code.clone()), ..connection.clone() }
+        }
+        Ok(())
+            if connection.last_unhealthy_at.is_some()
+                || connection.last_healthy_at.is_none_or(|at| now - at > HEALTHY_NOTED_EVERY) =>
+        {
+            Connection { last_healthy_at: Some(now), last_unhealthy_at: None, last_unhealthy_code: None, ..connection.clone() }
+        }
+        _ => return,
+    };
+    if let Err(error) = vendors.context.store.replace_connection(row).await {
+        tracing::debug!(connection = %connection.id, %error, "the connection's health was not noted");
+    }
+}
+
+fn report(feed: &Feed, result: &Result<(), PollError>, tally: &Tally) {
+    let outcome = match result {
+        Ok(()) => "ok",
+        Err(PollError::Wait { .. }) => "wait",
+        Err(_) => "error",
+    };
+    metrics::counter!("anyhook_polls_total", "outcome" => outcome).increment(1);
+    metrics::counter!("anyhook_vendor_requests_total").increment(tally.cost.requests);
+    metrics::counter!("anyhook_changes_total").increment(tally.changes);
+    match result {
+        Ok(()) if tally.bad > 0 => tracing::warn!(
+            feed = %feed.id, connection = %feed.connection_id, bad = tally.bad, records = ?tally.bad_named,
+            "some records could not be read"
+        ),
+        Ok(()) => tracing::debug!(
+            feed = %feed.id, changes = tally.changes, requests = tally.cost.requests, duration_ms = tally.cost.duration_ms,
+            "polled"
+        ),
+        Err(PollError::Wait { wait, message }) => {
+            tracing::info!(feed = %feed.id, connection = %feed.connection_id, wait_ms = wait.as_millis(), "{message}");
+        }
+        Err(PollError::Conflict | PollError::Gone | PollError::CursorExpired) => {}
+        Err(error) => tracing::warn!(
+            feed = %feed.id, connection = %feed.connection_id, integration = %feed.integration,
+            object_type = %feed.object_type, %error, "a poll failed"
+        ),
+    }
+}
+
+fn call(
+    feed: &Feed,
+    connection: &Connection,
+    result: &Result<(), PollError>,
+    tally: &Tally,
+    began_at: DateTime<Utc>,
+) -> ApiCall {
+    let unreadable = (tally.bad > 0).then(|| {
+        format!("{} records could not be read: {}", tally.bad, tally.bad_named.join("; "))
+    });
+    ApiCall {
+        id: String::new(),
+        workspace_id: feed.workspace_id,
+        connection_id: feed.connection_id,
+        feed_id: feed.id,
+        webhook_id: None,
+        integration: feed.integration.clone(),
+        environment: connection.environment.clone(),
+        external_xref: connection.external_xref.clone(),
+        kind: CallKind::Inbound,
+        method: "GET".to_owned(),
+        name: feed.object_type.as_str().to_owned(),
+        path: connection.profile.api_url.clone().unwrap_or_default(),
+        status: tally.cost.status,
+        error: result.as_ref().err().map(ToString::to_string).or(unreadable),
+        at: began_at,
+        duration_ms: tally.cost.duration_ms,
+        size_bytes: tally.cost.bytes,
+        records: tally.changes,
+        requests: tally.cost.requests,
+        count: 1,
+        delivery: None,
+    }
+}

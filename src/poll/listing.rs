@@ -1,0 +1,180 @@
+//! One step of a listing job: a page of history into the job's spool, with where the walk stands.
+//!
+//! The ledger is not asked and not written: history is told whole, and only the live line writes versions.
+
+use super::cycle::object_spec;
+use super::error::PollError;
+use super::sift::{PageForm, Pages};
+use super::transport::{CallCost, Vendors, connector};
+use crate::log::{EncodedPage, Found, PageMeta};
+use crate::store::{Connection, Feed, Fence, JobState, ListingCommit, ListingJob};
+use anyhook_connectors::contract::{Account, Change, Connector, ListingKind, ObjectSpec, Page, PageJob, Parent, Verdict};
+use anyhook_connectors::walk::{Checkpoint, Step, Walk};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A job's walk, kept between its steps so that it notices circles and overlaps.
+pub struct JobWalk {
+    walk: Walk,
+    parent: String,
+}
+
+/// What stays the same during a job's steps.
+pub struct Listing<'a> {
+    vendors: &'a Vendors,
+    connector: &'static dyn Connector,
+    spec: &'static ObjectSpec,
+    connection: &'a Connection,
+    feed: &'a Feed,
+    fence: Fence,
+}
+
+impl<'a> Listing<'a> {
+    /// Of this feed.
+    pub fn new(vendors: &'a Vendors, connection: &'a Connection, feed: &'a Feed, fence: Fence) -> Result<Self, PollError> {
+        let connector = connector(connection)?;
+        Ok(Listing { vendors, connector, spec: object_spec(connector, feed)?, connection, feed, fence })
+    }
+
+    /// Lists the job's next page and keeps it. Answers the job as it stands then.
+    pub async fn step(&self, job: &ListingJob, kept: &mut Option<JobWalk>) -> Result<ListingJob, PollError> {
+        let parents = self.vendors.parents(self.connector, self.spec, self.connection, self.feed, &mut CallCost::default()).await?;
+        let parent = match &parents {
+            None => None,
+            Some(parents) => match parents.iter().find(|parent| parent.id >= job.parent) {
+                Some(parent) => Some(parent.clone()),
+                // No parents, or none left: the history ends here.
+                None => return self.keep(job, String::new(), None, JobState::Listed, Vec::new(), true, None).await,
+            },
+        };
+        let key = parent.as_ref().map_or("", |parent| parent.id.as_str());
+        let resumes = job.checkpoint.clone().filter(|_| key == job.parent);
+        let mut walk = match kept.take().filter(|kept| kept.parent == key && Some(kept.walk.checkpoint()) == resumes.as_ref()) {
+            Some(kept) => kept.walk,
+            None => Walk::new(self.spec, ListingKind::History, job.updated_gte, self.spec.page_size, resumes),
+        };
+        let (records, step, total) = self.page(job, parent.as_ref(), &mut walk).await?;
+        if let Step::Wait(wait_ms) = step {
+            let longest = self.vendors.context.limits.poll.retry_wait_max_ms;
+            self.vendors.context.clock.sleep(Duration::from_millis(wait_ms.min(longest))).await;
+        }
+        let (next_parent, checkpoint) = self.next_place(parents.as_ref(), key, &walk, step);
+        let is_last = next_parent.is_none();
+        let state = if is_last { JobState::Listed } else { JobState::Running };
+        let stored = self.keep(job, next_parent.unwrap_or_default(), checkpoint, state, records, is_last, total).await?;
+        *kept = Some(JobWalk { walk, parent: key.to_owned() });
+        Ok(stored)
+    }
+
+    /// Where the job goes on: none at its end.
+    fn next_place(
+        &self,
+        parents: Option<&Arc<Vec<Parent>>>,
+        key: &str,
+        walk: &Walk,
+        step: Step,
+    ) -> (Option<String>, Option<Checkpoint>) {
+        if step != Step::End {
+            return (Some(key.to_owned()), Some(walk.checkpoint().clone()));
+        }
+        let next = parents.and_then(|parents| parents.iter().find(|parent| parent.id.as_str() > key));
+        (next.map(|parent| parent.id.clone()), None)
+    }
+
+    async fn page(
+        &self,
+        job: &ListingJob,
+        parent: Option<&Parent>,
+        walk: &mut Walk,
+    ) -> Result<(Vec<EncodedPage>, Step, Option<u64>), PollError> {
+        let page_job = PageJob {
+            spec: self.spec,
+            kind: ListingKind::History,
+            account: Account { meta: &self.connection.profile.meta },
+            filters: &self.feed.filters,
+            parent,
+            updated_gte: walk.updated_gte(),
+            cursor: None,
+            place: walk.place(),
+            limit: walk.limit(),
+        };
+        let request = self.connector.page_request(&page_job)?;
+        let answer = self.vendors.call(self.connection, &request).await?;
+        match answer.verdict {
+            Verdict::CursorExpired => return Err(PollError::CursorExpired),
+            Verdict::NotFound => {
+                let message = format!("{} does not know {}", self.connector.manifest().name, self.spec.raw_object);
+                return Err(PollError::permanent("not_found", message));
+            }
+            _ => {}
+        }
+        let page = self.connector.read_page(&page_job, &answer.response())?;
+        if page.records.is_empty() && !page.bad.is_empty() {
+            let named: Vec<_> = page.bad.iter().take(5).map(|bad| bad.error.to_string()).collect();
+            return Err(PollError::permanent("unreadable_records", format!("no record of a page could be read ({})", named.join("; "))));
+        }
+        let overlap = walk.overlap_len(&page);
+        let step = walk.step(&page)?;
+        let pages = self.pages(job, &page, overlap)?;
+        Ok((pages, step, page.total))
+    }
+
+    /// The page's records within the job's range; those that the page before ended with are not told again.
+    fn pages(&self, job: &ListingJob, page: &Page<'_>, overlap: usize) -> Result<Vec<EncodedPage>, PollError> {
+        let form = PageForm {
+            meta: PageMeta {
+                found: Found::Listed,
+                made_at: self.vendors.context.clock.now(),
+                from: job.updated_gte,
+                token: None,
+                is_last: false,
+            },
+            keeps_raw: self.feed.settings.keeps_raw,
+            bytes_max: self.vendors.context.limits.poll.log_page_bytes_max,
+        };
+        let mut pages = Pages::new(form);
+        for record in &page.records[overlap.min(page.records.len())..] {
+            let is_before = record.updated_at.zip(job.updated_gte).is_some_and(|(at, from)| at < from);
+            let is_after = record.updated_at.zip(job.updated_lt).is_some_and(|(at, until)| at >= until);
+            if is_before || is_after {
+                continue;
+            }
+            // History tells every record that is there; one that the vendor calls deleted is for those who ask for that.
+            let change = if record.deleted { Change::Deleted } else { Change::Created };
+            if let Err(error) = pages.push(change, record) {
+                tracing::warn!(job = %job.id, record = %record.id, %error, "a record of the history could not be kept");
+            }
+        }
+        pages.finish(false).map_err(|error| PollError::permanent("page", format!("a page could not be written: {error}")))
+    }
+
+    #[allow(clippy::too_many_arguments)] // they are the row's fields
+    async fn keep(
+        &self,
+        job: &ListingJob,
+        parent: String,
+        checkpoint: Option<Checkpoint>,
+        state: JobState,
+        mut pages: Vec<EncodedPage>,
+        is_last: bool,
+        total: Option<u64>,
+    ) -> Result<ListingJob, PollError> {
+        let context = &self.vendors.context;
+        if is_last {
+            let meta = PageMeta { found: Found::Listed, made_at: context.clock.now(), from: None, token: None, is_last: true };
+            mark_last(&mut pages, &meta)?;
+        }
+        let commit = ListingCommit {
+            fence: self.fence,
+            job: job.id,
+            parent,
+            checkpoint,
+            state,
+            pages,
+            total: total.or(job.total),
+            failures: 0,
+            at: context.clock.now(),
+        };
+        Ok(context.store.commit_listing(commit).await?)
+    }
+}

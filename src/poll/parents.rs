@@ -1,0 +1,105 @@
+//! The parents under which a feed's records live: named by its filters, or listed and kept for a while.
+
+use super::error::PollError;
+use super::transport::{CallCost, Vendors};
+use crate::ids::FeedId;
+use crate::store::{Connection, Feed};
+use anyhook_connectors::contract::{Account, Connector, ListingKind, ObjectSpec, PageJob, Parent, Verdict};
+use anyhook_connectors::walk::{Step, Walk};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Feeds whose parents are kept in memory.
+const FEEDS_MAX: usize = 10_000;
+
+/// Parents that were listed, by feed.
+#[derive(Debug, Default)]
+pub struct ParentLists(Mutex<HashMap<FeedId, (DateTime<Utc>, Arc<Vec<Parent>>)>>);
+
+impl Vendors {
+    /// A feed's parents in the order of their ids; none for records that live under nothing.
+    ///
+    /// A parent that comes to be after its feed started is read from the feed's start, so a list that is some minutes
+    /// old delays its records and loses none.
+    pub(super) async fn parents(
+        &self,
+        connector: &dyn Connector,
+        spec: &ObjectSpec,
+        connection: &Connection,
+        feed: &Feed,
+        cost: &mut CallCost,
+    ) -> Result<Option<Arc<Vec<Parent>>>, PollError> {
+        let Some(parent_type) = spec.parent else { return Ok(None) };
+        if let Some(mut named) = connector.named_parents(&feed.filters) {
+            named.sort_by(|a, b| a.id.cmp(&b.id));
+            return Ok(Some(Arc::new(named)));
+        }
+        let now = self.context.clock.now();
+        let kept_for = TimeDelta::milliseconds(i64::try_from(self.context.limits.poll.parents_kept_ms).unwrap_or(i64::MAX));
+        if let Some((listed_at, parents)) = self.parent_lists.0.lock().unwrap_or_else(PoisonError::into_inner).get(&feed.id)
+            && now - *listed_at < kept_for
+        {
+            return Ok(Some(parents.clone()));
+        }
+        let parent_spec = connector.manifest().object(parent_type).ok_or_else(|| {
+            PollError::permanent("parents", format!("the integration lists no {parent_type}, under which these records live"))
+        })?;
+        let parents = Arc::new(self.list_parents(connector, parent_spec, connection, cost).await?);
+        let mut lists = self.parent_lists.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lists.len() >= FEEDS_MAX {
+            lists.clear();
+        }
+        lists.insert(feed.id, (now, parents.clone()));
+        Ok(Some(parents))
+    }
+
+    async fn list_parents(
+        &self,
+        connector: &dyn Connector,
+        spec: &'static ObjectSpec,
+        connection: &Connection,
+        cost: &mut CallCost,
+    ) -> Result<Vec<Parent>, PollError> {
+        let limits = &self.context.limits.poll;
+        let filters = BTreeMap::new();
+        let mut walk = Walk::new(spec, ListingKind::History, None, spec.page_size, None);
+        let mut parents: BTreeMap<String, Parent> = BTreeMap::new();
+        loop {
+            let job = PageJob {
+                spec,
+                kind: ListingKind::History,
+                account: Account { meta: &connection.profile.meta },
+                filters: &filters,
+                parent: None,
+                updated_gte: walk.updated_gte(),
+                cursor: None,
+                place: walk.place(),
+                limit: walk.limit(),
+            };
+            let answer = self.call_costed(connection, &connector.page_request(&job)?, cost).await?;
+            if answer.verdict == Verdict::NotFound {
+                return Err(PollError::permanent("not_found", format!("{} does not know {}", connector.manifest().name, spec.raw_object)));
+            }
+            let page = connector.read_page(&job, &answer.response())?;
+            for record in page.records.iter().filter(|record| !record.deleted) {
+                let parent = connector.parent_of(record);
+                parents.insert(parent.id.clone(), parent);
+            }
+            if parents.len() > limits.parents_max {
+                return Err(PollError::permanent(
+                    "parents",
+                    format!("there are more than {} {}; name some by a filter, or raise poll.parents_max", limits.parents_max, spec.raw_object),
+                ));
+            }
+            match walk.step(&page)? {
+                Step::End => return Ok(parents.into_values().collect()),
+                Step::Ask => {}
+                Step::Wait(wait_ms) => {
+                    self.context.clock.sleep(Duration::from_millis(wait_ms.min(limits.retry_wait_max_ms))).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Reading one listing, of a feed or of one of its parents: ask, read, diff, commit, step; until it ends.
+
+use super::commits::Commits;
+use super::error::PollError;
+use super::sift::{self, PageForm, Sifted};
+use super::transport::{CallCost, VendorAnswer, Vendors};
+use super::window::{self, Window};
+use crate::log::{Found, PageMeta};
+use crate::store::{Connection, Depth, Feed, FeedState, Fence, LedgerEntry, PageCommit, Progress};
+use anyhook_connectors::contract::{
+    Account, BadRecord, Connector, CursorKind, ListingKind, Next, ObjectSpec, Order, Page, PageJob, Parent, Place, Verdict,
+};
+use anyhook_connectors::walk::{Step, Walk};
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Unreadable records whose ids a run names.
+const BAD_NAMED_MAX: usize = 5;
+/// How often a newest-first listing of several pages is read again, because records may have slipped between them.
+const PASSES_MAX: u32 = 3;
+/// How often a run is taken up again after another part wrote to its feed first.
+const CONFLICTS_MAX: u32 = 8;
+/// How often the window is asked anew because the vendor's clock was other than guessed.
+const START_TRIES_MAX: u32 = 2;
+
+/// What a run has come to so far.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// What its calls cost.
+    pub cost: CallCost,
+    /// Changes found.
+    pub changes: u64,
+    /// Records listed, readable or not.
+    pub listed: u64,
+    /// Those that could not be read.
+    pub bad: u64,
+    /// Some of these, with what is wrong.
+    pub bad_named: Vec<String>,
+    /// True if the run ended before the listing did, to go on in the next one.
+    pub is_unfinished: bool,
+}
+
+impl Tally {
+    fn note_bad(&mut self, bad: &[BadRecord]) {
+        self.bad += bad.len() as u64;
+        for record in bad.iter().take(BAD_NAMED_MAX.saturating_sub(self.bad_named.len())) {
+            let id = record.id.as_deref().unwrap_or("?");
+            self.bad_named.push(format!("{id}: {}", record.error));
+        }
+    }
+}
+
+/// What stays the same during a run.
+pub struct Run<'a> {
+    /// The way to the vendor.
+    pub vendors: &'a Vendors,
+    /// The integration.
+    pub connector: &'static dyn Connector,
+    /// The object type.
+    pub spec: &'static ObjectSpec,
+    /// The connection.
+    pub connection: &'a Connection,
+    /// The feed.
+    pub feed: &'a Feed,
+    /// How deep its ledger has to be.
+    pub depth: Depth,
+    /// Proof of the shard's lease.
+    pub fence: Fence,
+}
+
+/// Where one pass over a listing stands.
+struct Pass {
+    window: Window,
+    progress: Progress,
+    server_time: Option<DateTime<Utc>>,
+    reached: Option<DateTime<Utc>>,
+    pages: u32,
+    changes: u64,
+}
+
+enum PageOutcome {
+    Next(Step),
+    AskAnew,
+}
+
+impl Run<'_> {
+    /// Reads the listing to its end, and answers when the feed started by the vendor's clock.
+    pub async fn read(
+        &self,
+        state: &FeedState,
+        parent: Option<&Parent>,
+        tally: &mut Tally,
+    ) -> Result<DateTime<Utc>, PollError> {
+        let mut started_at = state.started_at;
+        let (mut conflicts, mut expiries, mut passes) = (0, 0, 0);
+        loop {
+            match self.pass(state, parent, &mut started_at, tally).await {
+                Ok(pass) => {
+                    passes += 1;
+                    let may_have_slipped = self.spec.live.order == Order::UpdatedDescending && pass.pages > 1;
+                    if !may_have_slipped || pass.changes == 0 || passes >= PASSES_MAX {
+                        return Ok(pass.window.started_at);
+                    }
+                }
+                Err(PollError::Conflict) if conflicts < CONFLICTS_MAX && self.is_current().await? => conflicts += 1,
+                Err(PollError::CursorExpired) if expiries == 0 => {
+                    expiries += 1;
+                    self.drop_cursor(parent).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn pass(
+        &self,
+        state: &FeedState,
+        parent: Option<&Parent>,
+        started_at: &mut Option<DateTime<Utc>>,
+        tally: &mut Tally,
+    ) -> Result<Pass, PollError> {
+        let context = &self.vendors.context;
+        let key = parent.map_or("", |parent| parent.id.as_str());
+        let progress = context.store.progress(self.feed.id, key).await?;
+        for _ in 0..=START_TRIES_MAX {
+            let start = started_at.unwrap_or_else(|| window::guess_start(self.feed.created_at));
+            let window = window::plan(self.spec, state, &progress, self.depth, start);
+            let head = context.store.log_head(self.feed.id).await?;
+            let mut commits = Commits::new(context.store.clone(), context.limits.poll.commits_in_flight_max, head.end);
+            let mut pass =
+                Pass { window, progress: progress.clone(), server_time: None, reached: None, pages: 0, changes: 0 };
+            let walked = self.walk(parent, started_at, &mut pass, &mut commits, tally).await;
+            let settled = commits.finish().await;
+            if walked? {
+                settled?;
+                return Ok(pass);
+            }
+        }
+        Err(PollError::Transient("the vendor's clock does not stand still long enough to start from".to_owned()))
+    }
+
+    /// Walks the listing; false where it has to be asked anew from another start.
+    async fn walk(
+        &self,
+        parent: Option<&Parent>,
+        started_at: &mut Option<DateTime<Utc>>,
+        pass: &mut Pass,
+        commits: &mut Commits,
+        tally: &mut Tally,
+    ) -> Result<bool, PollError> {
+        let limits = &self.vendors.context.limits.poll;
+        let mut walk = Walk::new(self.spec, ListingKind::Live, pass.window.from, self.spec.page_size, None);
+        loop {
+            match self.page(&mut walk, parent, started_at, pass, commits, tally).await? {
+                PageOutcome::AskAnew => return Ok(false),
+                PageOutcome::Next(Step::End) => return Ok(true),
+                PageOutcome::Next(Step::Ask) => {}
+                PageOutcome::Next(Step::Wait(wait_ms)) => {
+                    self.vendors.context.clock.sleep(Duration::from_millis(wait_ms.min(limits.retry_wait_max_ms))).await;
+                }
+            }
+            if walk.ascends() && (pass.pages >= limits.pages_per_run_max || self.is_log_full().await?) {
+                tally.is_unfinished = true;
+                return Ok(true);
+            }
+            if pass.pages >= limits.pages_per_listing_max {
+                return Err(PollError::permanent(
+                    "listing_too_long",
+                    format!("the listing has more than {} pages; raise poll.pages_per_listing_max", limits.pages_per_listing_max),
+                ));
+            }
+        }
+    }
+
+    async fn page(
+        &self,
+        walk: &mut Walk,
+        parent: Option<&Parent>,
+        started_at: &mut Option<DateTime<Utc>>,
+        pass: &mut Pass,
+        commits: &mut Commits,
+        tally: &mut Tally,
+    ) -> Result<PageOutcome, PollError> {
+        let cursor = pass.progress.cursor.clone();
+        let job = PageJob {
+            spec: self.spec,
+            kind: ListingKind::Live,
+            account: Account { meta: &self.connection.profile.meta },
+            filters: &self.feed.filters,
+            parent,
+            updated_gte: walk.updated_gte(),
+            cursor: cursor.as_deref(),
+            place: walk.place(),
+            limit: walk.limit(),
+        };
+        let answer = self.ask(&job, pass, tally).await?;
+        let server_time = *pass.server_time.get_or_insert(answer.server_time);
+        if started_at.is_none() && self.corrects_start(started_at, server_time, &pass.window) {
+            return Ok(PageOutcome::AskAnew);
+        }
+        pass.pages += 1;
+        let page = self.read_page(&job, &answer, tally)?;
+        let step = walk.step(&page)?;
+        let newest = page.records.iter().filter_map(|record| record.updated_at).max();
+        pass.reached = if walk.ascends() { newest.or(pass.reached) } else { pass.reached.max(newest) };
+        // On an endless stream of changes the run ends where it began; the next one goes on.
+        let step = if walk.ascends() && newest.is_some_and(|newest| newest > server_time) { Step::End } else { step };
+        let progress = self.progress_after(walk, &page, &answer, pass, server_time, step);
+        self.commit(&page, parent, pass, progress, commits, tally).await?;
+        Ok(PageOutcome::Next(step))
+    }
+
+    /// The first answer tells the vendor's clock, and by that when the feed started. True where that was earlier than
+    /// asked for.
+    fn corrects_start(&self, started_at: &mut Option<DateTime<Utc>>, server_time: DateTime<Utc>, asked: &Window) -> bool {
+        let start = window::start(server_time, self.feed.created_at, self.vendors.context.clock.now());
+        *started_at = Some(start);
+        start < asked.started_at
+    }
+
+    async fn ask(&self, job: &PageJob<'_>, pass: &Pass, tally: &mut Tally) -> Result<VendorAnswer, PollError> {
+        let mut request = self.connector.page_request(job)?;
+        if self.spec.conditional
+            && job.place == Place::Start
+            && !pass.window.is_baseline
+            && let Some(etag) = &pass.progress.etag
+        {
+            request = request.header("if-none-match", etag.clone());
+        }
+        let answer = self.vendors.call_costed(self.connection, &request, &mut tally.cost).await?;
+        match answer.verdict {
+            Verdict::CursorExpired => Err(PollError::CursorExpired),
+            Verdict::NotFound => Err(PollError::permanent(
+                "not_found",
+                format!(
+                    "{} does not know {}{}; check the connection's address, its permissions and the webhook's filters",
+                    self.connector.manifest().name,
+                    self.spec.raw_object,
+                    job.parent.map(|parent| format!(" of {}", parent.id)).unwrap_or_default()
+                ),
+            )),
+            _ => Ok(answer),
+        }
+    }
+
+    fn read_page<'a>(&self, job: &PageJob<'_>, answer: &'a VendorAnswer, tally: &mut Tally) -> Result<Page<'a>, PollError> {
+        if answer.is_unchanged() {
+            return Ok(Page { records: Vec::new(), bad: Vec::new(), next: Next::End, cursor: None, total: None });
+        }
+        let page = self.connector.read_page(job, &answer.response())?;
+        tally.listed += page.listed() as u64;
+        tally.note_bad(&page.bad);
+        let percent = u64::from(self.vendors.context.limits.poll.bad_records_percent_max);
+        let is_all_bad = page.records.is_empty() && !page.bad.is_empty();
+        if is_all_bad || (tally.listed >= 100 && tally.bad * 100 > tally.listed * percent) {
+            return Err(PollError::permanent(
+                "unreadable_records",
+                format!("{} of {} records could not be read ({})", tally.bad, tally.listed, tally.bad_named.join("; ")),
+            ));
+        }
+        Ok(page)
+    }
+
+    /// How far the listing has been read once this page is kept.
+    fn progress_after(
+        &self,
+        walk: &Walk,
+        page: &Page<'_>,
+        answer: &VendorAnswer,
+        pass: &Pass,
+        server_time: DateTime<Utc>,
+        step: Step,
+    ) -> Progress {
+        let is_end = step == Step::End;
+        if !is_end && !(walk.ascends() && matches!(self.spec.live.cursor, CursorKind::Updated(_))) {
+            return pass.progress.clone();
+        }
+        let mut progress = window::advance(&pass.progress, pass.reached, server_time, &pass.window);
+        if is_end {
+            progress.cursor = page.cursor.clone().or(progress.cursor);
+            if !answer.is_unchanged() {
+                let tag = answer.headers.get("etag").filter(|_| self.spec.conditional && pass.pages == 1);
+                progress.etag = tag.map(str::to_owned);
+            }
+        }
+        progress
+    }
+
+    async fn commit(
+        &self,
+        page: &Page<'_>,
+        parent: Option<&Parent>,
+        pass: &mut Pass,
+        progress: Progress,
+        commits: &mut Commits,
+        tally: &mut Tally,
+    ) -> Result<(), PollError> {
+        let forget_before = window::forget_before(self.spec, &progress, self.depth);
+        let sifted = self.sift(page, pass, forget_before, commits).await?;
+        tally.note_bad(&sifted.bad);
+        tally.changes += sifted.changes;
+        pass.changes += sifted.changes;
+        let is_idle = sifted.pages.is_empty() && sifted.ledger.is_empty();
+        let is_same = window::is_same(self.spec, &pass.progress, &progress);
+        pass.progress = progress;
+        if is_idle && is_same {
+            return Ok(());
+        }
+        let commit = PageCommit {
+            fence: self.fence,
+            feed: self.feed.id,
+            feed_revision: self.feed.revision,
+            expected_end: commits.end(),
+            parent: parent.map(|parent| parent.id.clone()).unwrap_or_default(),
+            progress: pass.progress.clone(),
+            ledger: sifted.ledger,
+            forget_before_ms: forget_before.map(|at| at.timestamp_millis()),
+            pages: sifted.pages,
+        };
+        commits.start(commit).await
+    }
+
+    async fn sift(
+        &self,
+        page: &Page<'_>,
+        pass: &Pass,
+        forget_before: Option<DateTime<Utc>>,
+        commits: &Commits,
+    ) -> Result<Sifted, PollError> {
+        let context = &self.vendors.context;
+        let ids: Vec<&str> = page.records.iter().map(|record| record.id.as_ref()).collect();
+        let rows = if ids.is_empty() { Vec::new() } else { context.store.ledger(self.feed.id, &ids).await? };
+        let held: HashMap<&str, LedgerEntry> = ids
+            .into_iter()
+            .zip(rows)
+            .filter_map(|(id, row)| Some((id, commits.pending(id).or(row)?)))
+            .collect();
+        let rules = pass.window.rules(self.spec, self.depth);
+        let meta = PageMeta {
+            found: Found::Virtual,
+            made_at: context.clock.now(),
+            from: pass.window.from,
+            token: pass.progress.cursor.clone(),
+            is_last: false,
+        };
+        let form = PageForm {
+            meta,
+            keeps_raw: self.feed.settings.keeps_raw,
+            bytes_max: context.limits.poll.log_page_bytes_max,
+        };
+        sift::sift(page, held, self.spec, &rules, forget_before, form)
+            .map_err(|error| PollError::permanent("page", format!("a page could not be written: {error}")))
+    }
+
+    /// True while the feed's settings are those that this run works under.
+    async fn is_current(&self) -> Result<bool, PollError> {
+        let feed = self.vendors.context.store.feed(self.feed.id).await?.ok_or(PollError::Gone)?;
+        Ok(feed.revision == self.feed.revision)
+    }
+
+    /// True while polling has to wait for deliveries: the vendor is the queue.
+    pub async fn is_log_full(&self) -> Result<bool, PollError> {
+        let context = &self.vendors.context;
+        Ok(context.store.log_head(self.feed.id).await?.bytes > context.limits.poll.log_bytes_max)
+    }
+
+    /// Forgets an expired token: the next pass is a full listing, which the ledger keeps from repeating anything.
+    async fn drop_cursor(&self, parent: Option<&Parent>) -> Result<(), PollError> {
+        let store = &self.vendors.context.store;
+        let key = parent.map_or("", |parent| parent.id.as_str());
+        let progress = store.progress(self.feed.id, key).await?;
+        let head = store.log_head(self.feed.id).await?;
+        let commit = PageCommit {
+            fence: self.fence,
+            feed: self.feed.id,
+            feed_revision: self.feed.revision,
+            expected_end: head.end,
+            parent: key.to_owned(),
+            progress: Progress { cursor: None, etag: None, ..progress },
+            ledger: Vec::new(),
+            forget_before_ms: None,
+            pages: Vec::new(),
+        };
+        store.commit_page(commit).await?;
+        Ok(())
+    }
+}

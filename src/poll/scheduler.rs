@@ -1,0 +1,140 @@
+//! When feeds are polled: one run a feed at a time, a bounded number at once, in the order they are due.
+
+use super::cycle::{self, Polled};
+use super::error::PollError;
+use super::transport::Vendors;
+use crate::ids::FeedId;
+use crate::store::{DueFeed, StoreError, Wake};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Due feeds looked at in one go.
+const LOOK_AHEAD: usize = 512;
+/// The longest sleep without looking: the safety net under the wakes.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+/// The wait after the store could not be read.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// Starts polls when they are due.
+pub struct Scheduler {
+    vendors: Arc<Vendors>,
+    running: Arc<Mutex<HashSet<FeedId>>>,
+    slots: Arc<Semaphore>,
+    ended: Arc<Notify>,
+    started: mpsc::Sender<FeedId>,
+    tasks: TaskTracker,
+}
+
+impl Scheduler {
+    /// A scheduler; feeds that were polled for the first time are told to `started`.
+    pub fn new(vendors: Arc<Vendors>, started: mpsc::Sender<FeedId>) -> Self {
+        let slots = Arc::new(Semaphore::new(vendors.context.limits.poll.runs_max));
+        Scheduler {
+            vendors,
+            running: Arc::default(),
+            slots,
+            ended: Arc::new(Notify::new()),
+            started,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Polls until told to stop, then waits for the runs under way: they end at the next page.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut wakes = self.vendors.context.store.wakes();
+        let mut leases = self.vendors.context.leases.changes();
+        loop {
+            let next = match self.start_due(&stop).await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::error!(%error, "due feeds could not be looked up");
+                    self.vendors.context.clock.now() + TimeDelta::from_std(STORE_RETRY).unwrap_or_default()
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.vendors.context.clock.sleep_until(next) => {}
+                () = self.ended.notified() => {}
+                _ = leases.changed() => {}
+                () = feed_due(&mut wakes) => {}
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Starts what is due and has a slot; answers when to look again.
+    async fn start_due(&self, stop: &CancellationToken) -> Result<DateTime<Utc>, StoreError> {
+        let context = &self.vendors.context;
+        let now = context.clock.now();
+        let at_latest = now + TimeDelta::from_std(LOOK_AT_LEAST_EVERY).unwrap_or_default();
+        for due in context.store.due_feeds(&context.leases.shards(), LOOK_AHEAD).await? {
+            if due.due_at > now {
+                return Ok(due.due_at.min(at_latest));
+            }
+            if self.is_running(due.feed) {
+                continue;
+            }
+            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+                // A run that ends wakes us.
+                return Ok(at_latest);
+            };
+            self.start(due, slot, stop.clone());
+        }
+        Ok(at_latest)
+    }
+
+    fn is_running(&self, feed: FeedId) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&feed)
+    }
+
+    fn start(&self, due: DueFeed, slot: tokio::sync::OwnedSemaphorePermit, stop: CancellationToken) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(due.feed);
+        let (vendors, running, ended) = (self.vendors.clone(), self.running.clone(), self.ended.clone());
+        let started = self.started.clone();
+        self.tasks.spawn(async move {
+            let polled = stop.run_until_cancelled(Box::pin(poll(&vendors, due))).await;
+            if let Some(Ok(Polled::Started)) = polled {
+                // Where nobody listens any more the node is stopping.
+                let _ = started.send(due.feed).await;
+            }
+            match polled {
+                // What was due may still be listed as due: another node's, or on its way out of the store.
+                Some(Ok(Polled::Gone)) => vendors.context.clock.sleep(STORE_RETRY).await,
+                Some(Err(error)) => {
+                    tracing::error!(feed = %due.feed, %error, "a poll's end could not be kept");
+                    vendors.context.clock.sleep(STORE_RETRY).await;
+                }
+                Some(Ok(Polled::Started | Polled::Done)) | None => {}
+            }
+            running.lock().unwrap_or_else(PoisonError::into_inner).remove(&due.feed);
+            drop(slot);
+            ended.notify_one();
+        });
+    }
+}
+
+async fn poll(vendors: &Vendors, due: DueFeed) -> Result<Polled, PollError> {
+    let Some(lease) = vendors.context.leases.lease(due.shard) else { return Ok(Polled::Gone) };
+    let Some(feed) = vendors.context.store.feed(due.feed).await? else { return Ok(Polled::Gone) };
+    match cycle::poll(vendors, &feed, lease.fence).await {
+        Err(PollError::Gone) => Ok(Polled::Gone),
+        other => other,
+    }
+}
+
+/// Waits until some feed may be due sooner than was known.
+async fn feed_due(wakes: &mut broadcast::Receiver<Wake>) {
+    loop {
+        match wakes.recv().await {
+            Ok(Wake::FeedDue(_)) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! From where a run reads, and how far it has come. Pure.
+//!
+//! H is the late-visibility horizon, g the granule, S the vendor's clock when a listing was read, p how far it came.
+//! Everything up to p that was visible at S has been read; what was changed after S - H may still have been invisible.
+//! So the next run asks from min(p, S - H) - g. On a listing in the order of `updated_at` p and S move with each page,
+//! also back into the re-read window, so that a run that breaks off inside it is taken up there and not behind it; on
+//! any other they move when the run has ended well. A feed starts at T0: the vendor's clock when the feed was made.
+
+use super::diff::DiffRules;
+use crate::store::{Depth, FeedState, Progress};
+use anyhook_connectors::contract::{CursorKind, CreatedAt, ObjectSpec};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// A `Date` header has whole seconds, and our clock may be a little ahead: the first guess is this much earlier.
+const GUESS_SLACK: TimeDelta = TimeDelta::seconds(2);
+
+/// What a run asks for and what of it is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The lower bound of the listing; none lists everything.
+    pub from: Option<DateTime<Utc>>,
+    /// Records not held and changed before this are not news.
+    pub quiet_before: Option<DateTime<Utc>>,
+    /// True while the feed learns what is there.
+    pub is_baseline: bool,
+    /// When the feed started, by the vendor's clock.
+    pub started_at: DateTime<Utc>,
+}
+
+fn horizon(spec: &ObjectSpec) -> TimeDelta {
+    TimeDelta::milliseconds(i64::try_from(spec.late_visibility_ms).unwrap_or(i64::MAX / 4))
+}
+
+fn granule(spec: &ObjectSpec) -> TimeDelta {
+    TimeDelta::milliseconds(i64::try_from(spec.granularity_ms.max(1)).unwrap_or(i64::MAX / 4))
+}
+
+/// How deep a feed's ledger has to be.
+pub fn depth_needed(spec: &ObjectSpec, tells_created: bool) -> Depth {
+    let has_time = matches!(spec.live.cursor, CursorKind::Updated(_));
+    if !has_time || (tells_created && spec.created_at == CreatedAt::Absent) { Depth::Full } else { Depth::Window }
+}
+
+/// When a feed started, by the vendor's clock: what that showed when the feed was made.
+pub fn start(server_time: DateTime<Utc>, made_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    server_time - (now - made_at).max(TimeDelta::zero())
+}
+
+/// The start before the vendor's clock is known, to ask with first.
+pub fn guess_start(made_at: DateTime<Utc>) -> DateTime<Utc> {
+    made_at - GUESS_SLACK
+}
+
+/// The bound that progress stands for; none where nothing was read yet.
+pub fn resume_from(spec: &ObjectSpec, progress: &Progress) -> Option<DateTime<Utc>> {
+    let (watermark, server_time) = (progress.watermark?, progress.server_time?);
+    Some(watermark.min(server_time - horizon(spec)) - granule(spec))
+}
+
+/// The window of a run. `started_at` is the feed's start, or a guess at it.
+pub fn plan(spec: &ObjectSpec, state: &FeedState, progress: &Progress, needed: Depth, started_at: DateTime<Utc>) -> Window {
+    let has_time = matches!(spec.live.cursor, CursorKind::Updated(_));
+    let resumed = resume_from(spec, progress);
+    let is_known = resumed.is_some() || progress.cursor.is_some() || (!has_time && progress.server_time.is_some());
+    let from = resumed.unwrap_or(started_at - horizon(spec) - granule(spec));
+    let deepens = needed > state.depth || (needed == Depth::Full && !is_known);
+    let quiet_before = match (is_known, needed) {
+        (false, _) => Some(started_at),
+        (true, Depth::Window) => Some(from),
+        (true, Depth::Full) => deepens.then_some(from),
+    };
+    Window { from: (has_time && !deepens).then_some(from), quiet_before, is_baseline: !is_known || deepens, started_at }
+}
+
+impl Window {
+    /// What decides whether a record is news.
+    pub fn rules(&self, spec: &ObjectSpec, depth: Depth) -> DiffRules {
+        DiffRules {
+            quiet_before: self.quiet_before,
+            is_baseline: self.is_baseline,
+            created_since: Some(self.from.map_or(self.started_at, |from| from.max(self.started_at))),
+            is_full: depth == Depth::Full && !self.is_baseline,
+            created_at: spec.created_at,
+        }
+    }
+}
+
+/// Progress after reading up to `reached` at the vendor's time `server_time`.
+pub fn advance(progress: &Progress, reached: Option<DateTime<Utc>>, server_time: DateTime<Utc>, window: &Window) -> Progress {
+    let watermark = reached.map(|reached| reached.min(server_time)).or(progress.watermark).or(Some(window.started_at));
+    Progress { watermark, server_time: Some(server_time), ..progress.clone() }
+}
+
+/// True where writing this progress would change nothing about the next run.
+pub fn is_same(spec: &ObjectSpec, old: &Progress, new: &Progress) -> bool {
+    let asks_same = resume_from(spec, old) == resume_from(spec, new) && old.server_time.is_some();
+    asks_same && old.cursor == new.cursor && old.etag == new.etag && old.checkpoint == new.checkpoint
+}
+
+/// What the ledger may forget once progress is kept; none where it forgets nothing.
+pub fn forget_before(spec: &ObjectSpec, progress: &Progress, depth: Depth) -> Option<DateTime<Utc>> {
+    match depth {
+        Depth::Window => resume_from(spec, progress),
+        Depth::Full => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhook_connectors::contract::{Deletions, FilterBound, Listing, Order, Paging};
+    use anyhook_connectors::model::ObjectType;
+
+    const LISTING: Listing = Listing {
+        cursor: CursorKind::Updated(FilterBound::Inclusive),
+        order: Order::UpdatedAscending,
+        paging: Paging::Offset,
+    };
+
+    const SPEC: ObjectSpec = ObjectSpec {
+        object_type: ObjectType::CrmContact,
+        raw_object: "contact",
+        live: LISTING,
+        history: LISTING,
+        page_size: 100,
+        result_window: None,
+        late_visibility_ms: 60_000,
+        granularity_ms: 1_000,
+        deletions: Deletions::Silent,
+        created_at: CreatedAt::True,
+        parent: None,
+        filters: &[],
+        volatile: &[],
+        native: &[],
+        conditional: false,
+    };
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn progress(watermark: i64, server_time: i64) -> Progress {
+        Progress { watermark: Some(at(watermark)), server_time: Some(at(server_time)), ..Progress::default() }
+    }
+
+    #[test]
+    fn a_run_asks_from_what_may_have_been_invisible() {
+        assert_eq!(resume_from(&SPEC, &progress(1000, 1010)), Some(at(949)), "the horizon holds it back");
+        assert_eq!(resume_from(&SPEC, &progress(500, 1010)), Some(at(499)), "an idle feed asks from its last record");
+    }
+
+    #[test]
+    fn a_run_that_breaks_off_inside_the_window_is_taken_up_there() {
+        let before = progress(1000, 1000);
+        let window = plan(&SPEC, &FeedState::default(), &before, Depth::Window, at(0));
+        assert_eq!(window.from, Some(at(939)));
+        let broken_off = advance(&before, Some(at(950)), at(1060), &window);
+        assert_eq!(resume_from(&SPEC, &broken_off), Some(at(949)), "records from 950 to 1000 are read again");
+    }
+
+    #[test]
+    fn the_watermark_never_passes_the_vendors_clock() {
+        let window = plan(&SPEC, &FeedState::default(), &Progress::default(), Depth::Window, at(1000));
+        let future = advance(&Progress::default(), Some(at(9_999_999)), at(1010), &window);
+        assert_eq!(future.watermark, Some(at(1010)));
+    }
+
+    #[test]
+    fn a_feed_starts_when_it_was_made_by_the_vendors_clock() {
+        assert_eq!(start(at(5000), at(100), at(130)), at(4970));
+        let window = plan(&SPEC, &FeedState::default(), &Progress::default(), Depth::Window, at(4970));
+        assert_eq!((window.from, window.quiet_before), (Some(at(4909)), Some(at(4970))));
+        let empty = advance(&Progress::default(), None, at(5000), &window);
+        assert_eq!(empty.watermark, Some(at(4970)), "nothing after the start is skipped");
+    }
+
+    #[test]
+    fn a_ledger_that_must_be_full_is_deepened_by_one_silent_listing() {
+        let known = progress(1000, 1000);
+        let window = plan(&SPEC, &FeedState::default(), &known, Depth::Full, at(0));
+        assert_eq!((window.from, window.quiet_before), (None, Some(at(939))));
+        let deep = FeedState { depth: Depth::Full, ..FeedState::default() };
+        let window = plan(&SPEC, &deep, &known, Depth::Full, at(0));
+        assert_eq!((window.from, window.quiet_before, window.is_baseline), (Some(at(939)), None, false));
+    }
+
+    #[test]
+    fn an_idle_poll_has_nothing_to_write() {
+        let old = progress(500, 1000);
+        let window = plan(&SPEC, &FeedState::default(), &old, Depth::Window, at(0));
+        let new = advance(&old, Some(at(500)), at(1100), &window);
+        assert!(is_same(&SPEC, &old, &new));
+        assert!(!is_same(&SPEC, &progress(1000, 1000), &advance(&progress(1000, 1000), None, at(1100), &window)));
+    }
+}
