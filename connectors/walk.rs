@@ -16,9 +16,11 @@ mod state;
 
 pub use state::{Checkpoint, Step, WalkError};
 
-use crate::contract::{CursorKind, FilterBound, Listing, ListingKind, Next, ObjectSpec, Order, Page, Paging, Place};
+use crate::contract::{
+    CursorKind, FilterBound, Listing, ListingKind, Next, ObjectSpec, Order, Page, Paging, Place, Record,
+};
 use chrono::{DateTime, Duration, Utc};
-use print::{fingerprint, last_prints, prints};
+use print::{fingerprint, last_prints, print, prints};
 use state::EMPTY_PAGES_MAX;
 use std::collections::VecDeque;
 
@@ -28,6 +30,9 @@ const REMEMBERED_PAGES: usize = 8;
 const STEPS_BACK_MAX: u32 = 64;
 /// How often a page may be seen again while an offset moves: records that come in at the front push it back.
 const REPEATS_MAX: u32 = 3;
+
+/// Records of a history remembered so that they are not told twice.
+const TOLD_MAX: usize = 10_000;
 
 /// One walk over one listing.
 #[derive(Debug, Clone)]
@@ -47,6 +52,7 @@ pub struct Walk {
     steps_back: u32,
     stride: u64,
     furthest: u64,
+    is_history: bool,
 }
 
 impl Walk {
@@ -77,6 +83,7 @@ impl Walk {
             steps_back: 0,
             stride: 0,
             furthest: 0,
+            is_history: kind == ListingKind::History,
         }
     }
 
@@ -115,6 +122,12 @@ impl Walk {
         self.listing.order == Order::UpdatedAscending
             && self.ordered
             && (self.seeking || self.listing.paging == Paging::Token)
+    }
+
+    /// True for a record of a history that a page before has listed as it is now. To be asked before
+    /// [`Walk::step`] takes the page.
+    pub fn is_told(&self, record: &Record<'_>) -> bool {
+        !self.at.told.is_empty() && self.at.told.contains(&print(record))
     }
 
     /// Takes the page that answered, and says how to go on.
@@ -220,7 +233,8 @@ impl Walk {
         let last = page.records.iter().filter_map(|record| record.updated_at).max().max(reached);
         match last {
             Some(last) if self.at.from.is_none_or(|from| last > from) => {
-                self.at = Checkpoint { from: Some(last), ..Checkpoint::default() };
+                let told = self.told_since(page, last - self.granule);
+                self.at = Checkpoint { from: Some(last), told, ..Checkpoint::default() };
                 self.furthest = 0;
                 // A page full of one time comes again, once, and a later time is no circle.
                 self.recent.clear();
@@ -230,8 +244,24 @@ impl Walk {
         }
     }
 
+    /// What a next page that begins at `since` may list again.
+    fn told_since(&self, page: &Page<'_>, since: DateTime<Utc>) -> Vec<u64> {
+        let comes_again = |record: &&Record<'_>| record.updated_at.is_some_and(|at| at >= since);
+        let records = page.records.iter().filter(|_| self.is_history);
+        records.filter(comes_again).map(print).take(TOLD_MAX).collect()
+    }
+
+    /// Inside one tied time all of it may come again; else a page before this one, if the walk steps back.
+    fn tell_more(&mut self, page: &Page<'_>) {
+        let kept = if self.seeking { TOLD_MAX } else { 2 * self.limit as usize };
+        self.at.told.extend(page.records.iter().filter(|_| self.is_history).map(print));
+        let surplus = self.at.told.len().saturating_sub(kept);
+        self.at.told.drain(..surplus);
+    }
+
     /// By offset, overlapping by one record where the vendor takes any offset.
     fn advance(&mut self, page: &Page<'_>) -> Result<Step, WalkError> {
+        self.tell_more(page);
         let (listed, limit) = (page.listed() as u64, u64::from(self.limit));
         let overlaps = self.listing.paging == Paging::Offset && listed > 1;
         self.at.overlap = if overlaps { last_prints(page, self.listing.order) } else { Vec::new() };

@@ -1,6 +1,6 @@
 //! Fingerprints by which a walk knows pages and records again.
 
-use crate::contract::{Order, Page};
+use crate::contract::{Order, Page, Record};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 fn hash(value: impl Hash) -> u64 {
@@ -14,6 +14,11 @@ pub(super) fn fingerprint(page: &Page<'_>) -> u64 {
     let records: Vec<_> = page.records.iter().map(|record| (&record.id, record.updated_at, &record.revision)).collect();
     let bad: Vec<_> = page.bad.iter().map(|bad| (&bad.id, &bad.raw)).collect();
     hash((records, bad))
+}
+
+/// A fingerprint of a record as it is now: one that changed is another.
+pub(super) fn print(record: &Record<'_>) -> u64 {
+    hash((&record.id, record.updated_at))
 }
 
 /// A fingerprint of each record at its place: where the order is by time, a record that changes moves.

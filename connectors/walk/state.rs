@@ -22,6 +22,10 @@ pub struct Checkpoint {
     /// Fingerprints of the records that the next page starts with, if nothing moves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlap: Vec<u64>,
+    /// Fingerprints of records that were listed and that the next page may list again. Kept for histories alone: what is
+    /// live has a ledger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<u64>,
 }
 
 /// Why a walk cannot go on. All but [`WalkError::Shrinking`] are permanent: the same listing would end the same way.

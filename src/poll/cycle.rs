@@ -132,7 +132,8 @@ fn settle(
         }
         Err(PollError::Transient(_)) => {
             state.failures = state.failures.saturating_add(1);
-            let doubled = limits.retry_base_ms.saturating_mul(2 << state.failures.min(20)).min(limits.failure_wait_max_ms);
+            let doubled =
+                limits.retry_base_ms.saturating_mul(2 << state.failures.min(20)).min(limits.failure_wait_max_ms);
             let wait = millis(vendors.context.random.up_to(doubled)).max(millis(limits.retry_base_ms));
             Some((ended_at + wait).max(began_at + interval))
         }
@@ -162,7 +163,12 @@ fn millis(ms: u64) -> TimeDelta {
 
 /// Notes on the connection that its credentials were accepted, or refused. Another change of the row at the same time
 /// wins: this one is noted at the next poll.
-async fn note_connection(vendors: &Vendors, connection: &Connection, result: &Result<(), PollError>, now: DateTime<Utc>) {
+async fn note_connection(
+    vendors: &Vendors,
+    connection: &Connection,
+    result: &Result<(), PollError>,
+    now: DateTime<Utc>,
+) {
     let row = match result {
         Err(PollError::Credential { code, .. }) if connection.last_unhealthy_code.as_ref() != Some(code) => {
             Connection { last_unhealthy_at: Some(now), last_unhealthy_code: Some(code.clone()), ..connection.clone() }
@@ -171,7 +177,12 @@ async fn note_connection(vendors: &Vendors, connection: &Connection, result: &Re
             if connection.last_unhealthy_at.is_some()
                 || connection.last_healthy_at.is_none_or(|at| now - at > HEALTHY_NOTED_EVERY) =>
         {
-            Connection { last_healthy_at: Some(now), last_unhealthy_at: None, last_unhealthy_code: None, ..connection.clone() }
+            Connection {
+                last_healthy_at: Some(now),
+                last_unhealthy_at: None,
+                last_unhealthy_code: None,
+                ..connection.clone()
+            }
         }
         _ => return,
     };
@@ -216,9 +227,8 @@ fn call(
     tally: &Tally,
     began_at: DateTime<Utc>,
 ) -> ApiCall {
-    let unreadable = (tally.bad > 0).then(|| {
-        format!("{} records could not be read: {}", tally.bad, tally.bad_named.join("; "))
-    });
+    let unreadable =
+        (tally.bad > 0).then(|| format!("{} records could not be read: {}", tally.bad, tally.bad_named.join("; ")));
     ApiCall {
         id: String::new(),
         workspace_id: feed.workspace_id,

@@ -8,7 +8,9 @@ use super::sift::{PageForm, Pages};
 use super::transport::{CallCost, Vendors, connector};
 use crate::log::{EncodedPage, Found, PageMeta};
 use crate::store::{Connection, Feed, Fence, JobState, ListingCommit, ListingJob};
-use anyhook_connectors::contract::{Account, Change, Connector, ListingKind, ObjectSpec, Page, PageJob, Parent, Verdict};
+use anyhook_connectors::contract::{
+    Account, Change, Connector, ListingKind, ObjectSpec, Page, PageJob, Parent, Verdict,
+};
 use anyhook_connectors::walk::{Checkpoint, Step, Walk};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,29 +33,41 @@ pub struct Listing<'a> {
 
 impl<'a> Listing<'a> {
     /// Of this feed.
-    pub fn new(vendors: &'a Vendors, connection: &'a Connection, feed: &'a Feed, fence: Fence) -> Result<Self, PollError> {
+    pub fn new(
+        vendors: &'a Vendors,
+        connection: &'a Connection,
+        feed: &'a Feed,
+        fence: Fence,
+    ) -> Result<Self, PollError> {
         let connector = connector(connection)?;
         Ok(Listing { vendors, connector, spec: object_spec(connector, feed)?, connection, feed, fence })
     }
 
     /// Lists the job's next page and keeps it. Answers the job as it stands then.
     pub async fn step(&self, job: &ListingJob, kept: &mut Option<JobWalk>) -> Result<ListingJob, PollError> {
-        let parents = self.vendors.parents(self.connector, self.spec, self.connection, self.feed, &mut CallCost::default()).await?;
+        let parents = self
+            .vendors
+            .parents(self.connector, self.spec, self.connection, self.feed, &mut CallCost::default())
+            .await?;
         let parent = match &parents {
             None => None,
             Some(parents) => match parents.iter().find(|parent| parent.id >= job.parent) {
                 Some(parent) => Some(parent.clone()),
                 // No parents, or none left: the history ends here.
-                None => return self.keep(job, String::new(), None, JobState::Listed, Vec::new(), true, None).await,
+                None => {
+                    let pages = self.new_pages(job).finish(true).map_err(unwritable)?;
+                    return self.keep(job, String::new(), None, JobState::Listed, pages, None).await;
+                }
             },
         };
         let key = parent.as_ref().map_or("", |parent| parent.id.as_str());
         let resumes = job.checkpoint.clone().filter(|_| key == job.parent);
-        let mut walk = match kept.take().filter(|kept| kept.parent == key && Some(kept.walk.checkpoint()) == resumes.as_ref()) {
-            Some(kept) => kept.walk,
-            None => Walk::new(self.spec, ListingKind::History, job.updated_gte, self.spec.page_size, resumes),
-        };
-        let (records, step, total) = self.page(job, parent.as_ref(), &mut walk).await?;
+        let mut walk =
+            match kept.take().filter(|kept| kept.parent == key && Some(kept.walk.checkpoint()) == resumes.as_ref()) {
+                Some(kept) => kept.walk,
+                None => Walk::new(self.spec, ListingKind::History, job.updated_gte, self.spec.page_size, resumes),
+            };
+        let (pages, step, total) = self.page(job, parent.as_ref(), &mut walk).await?;
         if let Step::Wait(wait_ms) = step {
             let longest = self.vendors.context.limits.poll.retry_wait_max_ms;
             self.vendors.context.clock.sleep(Duration::from_millis(wait_ms.min(longest))).await;
@@ -61,7 +75,8 @@ impl<'a> Listing<'a> {
         let (next_parent, checkpoint) = self.next_place(parents.as_ref(), key, &walk, step);
         let is_last = next_parent.is_none();
         let state = if is_last { JobState::Listed } else { JobState::Running };
-        let stored = self.keep(job, next_parent.unwrap_or_default(), checkpoint, state, records, is_last, total).await?;
+        let pages = pages.finish(is_last).map_err(unwritable)?;
+        let stored = self.keep(job, next_parent.unwrap_or_default(), checkpoint, state, pages, total).await?;
         *kept = Some(JobWalk { walk, parent: key.to_owned() });
         Ok(stored)
     }
@@ -86,7 +101,7 @@ impl<'a> Listing<'a> {
         job: &ListingJob,
         parent: Option<&Parent>,
         walk: &mut Walk,
-    ) -> Result<(Vec<EncodedPage>, Step, Option<u64>), PollError> {
+    ) -> Result<(Pages, Step, Option<u64>), PollError> {
         let page_job = PageJob {
             spec: self.spec,
             kind: ListingKind::History,
@@ -111,29 +126,20 @@ impl<'a> Listing<'a> {
         let page = self.connector.read_page(&page_job, &answer.response())?;
         if page.records.is_empty() && !page.bad.is_empty() {
             let named: Vec<_> = page.bad.iter().take(5).map(|bad| bad.error.to_string()).collect();
-            return Err(PollError::permanent("unreadable_records", format!("no record of a page could be read ({})", named.join("; "))));
+            return Err(PollError::permanent(
+                "unreadable_records",
+                format!("no record of a page could be read ({})", named.join("; ")),
+            ));
         }
-        let overlap = walk.overlap_len(&page);
+        let pages = self.pages(job, &page, walk);
         let step = walk.step(&page)?;
-        let pages = self.pages(job, &page, overlap)?;
         Ok((pages, step, page.total))
     }
 
-    /// The page's records within the job's range; those that the page before ended with are not told again.
-    fn pages(&self, job: &ListingJob, page: &Page<'_>, overlap: usize) -> Result<Vec<EncodedPage>, PollError> {
-        let form = PageForm {
-            meta: PageMeta {
-                found: Found::Listed,
-                made_at: self.vendors.context.clock.now(),
-                from: job.updated_gte,
-                token: None,
-                is_last: false,
-            },
-            keeps_raw: self.feed.settings.keeps_raw,
-            bytes_max: self.vendors.context.limits.poll.log_page_bytes_max,
-        };
-        let mut pages = Pages::new(form);
-        for record in &page.records[overlap.min(page.records.len())..] {
+    /// The page's records within the job's range, less those that pages before have told.
+    fn pages(&self, job: &ListingJob, page: &Page<'_>, walk: &Walk) -> Pages {
+        let mut pages = self.new_pages(job);
+        for record in page.records.iter().filter(|record| !walk.is_told(record)) {
             let is_before = record.updated_at.zip(job.updated_gte).is_some_and(|(at, from)| at < from);
             let is_after = record.updated_at.zip(job.updated_lt).is_some_and(|(at, until)| at >= until);
             if is_before || is_after {
@@ -145,25 +151,33 @@ impl<'a> Listing<'a> {
                 tracing::warn!(job = %job.id, record = %record.id, %error, "a record of the history could not be kept");
             }
         }
-        pages.finish(false).map_err(|error| PollError::permanent("page", format!("a page could not be written: {error}")))
+        pages
     }
 
-    #[allow(clippy::too_many_arguments)] // they are the row's fields
+    fn new_pages(&self, job: &ListingJob) -> Pages {
+        Pages::new(PageForm {
+            meta: PageMeta {
+                found: Found::Listed,
+                made_at: self.vendors.context.clock.now(),
+                from: job.updated_gte,
+                token: None,
+                is_last: false,
+            },
+            keeps_raw: self.feed.settings.keeps_raw,
+            bytes_max: self.vendors.context.limits.poll.log_page_bytes_max,
+        })
+    }
+
     async fn keep(
         &self,
         job: &ListingJob,
         parent: String,
         checkpoint: Option<Checkpoint>,
         state: JobState,
-        mut pages: Vec<EncodedPage>,
-        is_last: bool,
+        pages: Vec<EncodedPage>,
         total: Option<u64>,
     ) -> Result<ListingJob, PollError> {
         let context = &self.vendors.context;
-        if is_last {
-            let meta = PageMeta { found: Found::Listed, made_at: context.clock.now(), from: None, token: None, is_last: true };
-            mark_last(&mut pages, &meta)?;
-        }
         let commit = ListingCommit {
             fence: self.fence,
             job: job.id,
@@ -177,4 +191,8 @@ impl<'a> Listing<'a> {
         };
         Ok(context.store.commit_listing(commit).await?)
     }
+}
+
+fn unwritable(error: serde_json::Error) -> PollError {
+    PollError::permanent("page", format!("a page could not be written: {error}"))
 }

@@ -14,9 +14,16 @@ use std::time::Duration;
 /// Feeds whose parents are kept in memory.
 const FEEDS_MAX: usize = 10_000;
 
+/// Parents, and when they were listed.
+#[derive(Debug, Clone)]
+struct Listed {
+    at: DateTime<Utc>,
+    parents: Arc<Vec<Parent>>,
+}
+
 /// Parents that were listed, by feed.
 #[derive(Debug, Default)]
-pub struct ParentLists(Mutex<HashMap<FeedId, (DateTime<Utc>, Arc<Vec<Parent>>)>>);
+pub struct ParentLists(Mutex<HashMap<FeedId, Listed>>);
 
 impl Vendors {
     /// A feed's parents in the order of their ids; none for records that live under nothing.
@@ -37,21 +44,25 @@ impl Vendors {
             return Ok(Some(Arc::new(named)));
         }
         let now = self.context.clock.now();
-        let kept_for = TimeDelta::milliseconds(i64::try_from(self.context.limits.poll.parents_kept_ms).unwrap_or(i64::MAX));
-        if let Some((listed_at, parents)) = self.parent_lists.0.lock().unwrap_or_else(PoisonError::into_inner).get(&feed.id)
-            && now - *listed_at < kept_for
+        let kept_for =
+            TimeDelta::milliseconds(i64::try_from(self.context.limits.poll.parents_kept_ms).unwrap_or(i64::MAX));
+        if let Some(listed) = self.parent_lists.0.lock().unwrap_or_else(PoisonError::into_inner).get(&feed.id)
+            && now - listed.at < kept_for
         {
-            return Ok(Some(parents.clone()));
+            return Ok(Some(listed.parents.clone()));
         }
         let parent_spec = connector.manifest().object(parent_type).ok_or_else(|| {
-            PollError::permanent("parents", format!("the integration lists no {parent_type}, under which these records live"))
+            PollError::permanent(
+                "parents",
+                format!("the integration lists no {parent_type}, under which these records live"),
+            )
         })?;
         let parents = Arc::new(self.list_parents(connector, parent_spec, connection, cost).await?);
         let mut lists = self.parent_lists.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lists.len() >= FEEDS_MAX {
             lists.clear();
         }
-        lists.insert(feed.id, (now, parents.clone()));
+        lists.insert(feed.id, Listed { at: now, parents: parents.clone() });
         Ok(Some(parents))
     }
 
@@ -80,7 +91,10 @@ impl Vendors {
             };
             let answer = self.call_costed(connection, &connector.page_request(&job)?, cost).await?;
             if answer.verdict == Verdict::NotFound {
-                return Err(PollError::permanent("not_found", format!("{} does not know {}", connector.manifest().name, spec.raw_object)));
+                return Err(PollError::permanent(
+                    "not_found",
+                    format!("{} does not know {}", connector.manifest().name, spec.raw_object),
+                ));
             }
             let page = connector.read_page(&job, &answer.response())?;
             for record in page.records.iter().filter(|record| !record.deleted) {
@@ -90,7 +104,10 @@ impl Vendors {
             if parents.len() > limits.parents_max {
                 return Err(PollError::permanent(
                     "parents",
-                    format!("there are more than {} {}; name some by a filter, or raise poll.parents_max", limits.parents_max, spec.raw_object),
+                    format!(
+                        "there are more than {} {}; name some by a filter, or raise poll.parents_max",
+                        limits.parents_max, spec.raw_object
+                    ),
                 ));
             }
             match walk.step(&page)? {

@@ -8,7 +8,8 @@ use super::window::{self, Window};
 use crate::log::{Found, PageMeta};
 use crate::store::{Connection, Depth, Feed, FeedState, Fence, LedgerEntry, PageCommit, Progress};
 use anyhook_connectors::contract::{
-    Account, BadRecord, Connector, CursorKind, ListingKind, Next, ObjectSpec, Order, Page, PageJob, Parent, Place, Verdict,
+    Account, BadRecord, Connector, CursorKind, ListingKind, Next, ObjectSpec, Order, Page, PageJob, Parent, Place,
+    Verdict,
 };
 use anyhook_connectors::walk::{Step, Walk};
 use chrono::{DateTime, Utc};
@@ -157,7 +158,11 @@ impl Run<'_> {
                 PageOutcome::Next(Step::End) => return Ok(true),
                 PageOutcome::Next(Step::Ask) => {}
                 PageOutcome::Next(Step::Wait(wait_ms)) => {
-                    self.vendors.context.clock.sleep(Duration::from_millis(wait_ms.min(limits.retry_wait_max_ms))).await;
+                    self.vendors
+                        .context
+                        .clock
+                        .sleep(Duration::from_millis(wait_ms.min(limits.retry_wait_max_ms)))
+                        .await;
                 }
             }
             if walk.ascends() && (pass.pages >= limits.pages_per_run_max || self.is_log_full().await?) {
@@ -167,7 +172,10 @@ impl Run<'_> {
             if pass.pages >= limits.pages_per_listing_max {
                 return Err(PollError::permanent(
                     "listing_too_long",
-                    format!("the listing has more than {} pages; raise poll.pages_per_listing_max", limits.pages_per_listing_max),
+                    format!(
+                        "the listing has more than {} pages; raise poll.pages_per_listing_max",
+                        limits.pages_per_listing_max
+                    ),
                 ));
             }
         }
@@ -213,7 +221,12 @@ impl Run<'_> {
 
     /// The first answer tells the vendor's clock, and by that when the feed started. True where that was earlier than
     /// asked for.
-    fn corrects_start(&self, started_at: &mut Option<DateTime<Utc>>, server_time: DateTime<Utc>, asked: &Window) -> bool {
+    fn corrects_start(
+        &self,
+        started_at: &mut Option<DateTime<Utc>>,
+        server_time: DateTime<Utc>,
+        asked: &Window,
+    ) -> bool {
         let start = window::start(server_time, self.feed.created_at, self.vendors.context.clock.now());
         *started_at = Some(start);
         start < asked.started_at
@@ -244,7 +257,12 @@ impl Run<'_> {
         }
     }
 
-    fn read_page<'a>(&self, job: &PageJob<'_>, answer: &'a VendorAnswer, tally: &mut Tally) -> Result<Page<'a>, PollError> {
+    fn read_page<'a>(
+        &self,
+        job: &PageJob<'_>,
+        answer: &'a VendorAnswer,
+        tally: &mut Tally,
+    ) -> Result<Page<'a>, PollError> {
         if answer.is_unchanged() {
             return Ok(Page { records: Vec::new(), bad: Vec::new(), next: Next::End, cursor: None, total: None });
         }
@@ -273,7 +291,8 @@ impl Run<'_> {
         step: Step,
     ) -> Progress {
         let is_end = step == Step::End;
-        if !is_end && !(walk.ascends() && matches!(self.spec.live.cursor, CursorKind::Updated(_))) {
+        let moves_by_page = walk.ascends() && matches!(self.spec.live.cursor, CursorKind::Updated(_));
+        if !is_end && !moves_by_page {
             return pass.progress.clone();
         }
         let mut progress = window::advance(&pass.progress, pass.reached, server_time, &pass.window);
@@ -326,16 +345,13 @@ impl Run<'_> {
         page: &Page<'_>,
         pass: &Pass,
         forget_before: Option<DateTime<Utc>>,
-        commits: &Commits,
+        commits: &mut Commits,
     ) -> Result<Sifted, PollError> {
         let context = &self.vendors.context;
         let ids: Vec<&str> = page.records.iter().map(|record| record.id.as_ref()).collect();
         let rows = if ids.is_empty() { Vec::new() } else { context.store.ledger(self.feed.id, &ids).await? };
-        let held: HashMap<&str, LedgerEntry> = ids
-            .into_iter()
-            .zip(rows)
-            .filter_map(|(id, row)| Some((id, commits.pending(id).or(row)?)))
-            .collect();
+        let held: HashMap<&str, LedgerEntry> =
+            ids.into_iter().zip(rows).filter_map(|(id, row)| Some((id, commits.pending(id).or(row)?))).collect();
         let rules = pass.window.rules(self.spec, self.depth);
         let meta = PageMeta {
             found: Found::Virtual,

@@ -133,13 +133,6 @@ impl Vendors {
         };
         let url = Url::parse(held.token_url.as_deref().unwrap_or(token_url))
             .map_err(|_| PollError::permanent("setting", "auth.token_url is not a URL"))?;
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", refresh_token);
-        for (name, value) in [("client_id", &held.client_id), ("client_secret", &held.client_secret)] {
-            if let Some(value) = value {
-                form.append_pair(name, value);
-            }
-        }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -148,7 +141,7 @@ impl Vendors {
             method: Method::POST,
             url,
             headers,
-            body: vec![Bytes::from(form.finish())],
+            body: vec![Bytes::from(token_form(held, refresh_token))],
             deadline: Duration::from_millis(self.context.limits.poll.request_deadline_ms),
             body_bytes_max: 64 << 10,
         });
@@ -165,6 +158,17 @@ impl Vendors {
             ))),
         }
     }
+}
+
+fn token_form(held: &Credentials, refresh_token: &str) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", refresh_token);
+    for (name, value) in [("client_id", &held.client_id), ("client_secret", &held.client_secret)] {
+        if let Some(value) = value {
+            form.append_pair(name, value);
+        }
+    }
+    form.finish()
 }
 
 fn take_tokens(held: &Credentials, body: &[u8], asked_at: DateTime<Utc>) -> Result<Credentials, PollError> {

@@ -75,7 +75,13 @@ pub struct Vendors {
 impl Vendors {
     /// Budgets and opened credentials are shared by all calls made through one.
     pub fn new(context: Context) -> Self {
-        Vendors { context, budgets: Budgets::default(), open: Mutex::default(), refreshing: Turns::default(), parent_lists: ParentLists::default() }
+        Vendors {
+            context,
+            budgets: Budgets::default(),
+            open: Mutex::default(),
+            refreshing: Turns::default(),
+            parent_lists: ParentLists::default(),
+        }
     }
 
     /// Asks the vendor once, for parts that make single calls.

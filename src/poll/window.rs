@@ -8,7 +8,7 @@
 
 use super::diff::DiffRules;
 use crate::store::{Depth, FeedState, Progress};
-use anyhook_connectors::contract::{CursorKind, CreatedAt, ObjectSpec};
+use anyhook_connectors::contract::{CreatedAt, CursorKind, ObjectSpec};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A `Date` header has whole seconds, and our clock may be a little ahead: the first guess is this much earlier.
@@ -58,7 +58,13 @@ pub fn resume_from(spec: &ObjectSpec, progress: &Progress) -> Option<DateTime<Ut
 }
 
 /// The window of a run. `started_at` is the feed's start, or a guess at it.
-pub fn plan(spec: &ObjectSpec, state: &FeedState, progress: &Progress, needed: Depth, started_at: DateTime<Utc>) -> Window {
+pub fn plan(
+    spec: &ObjectSpec,
+    state: &FeedState,
+    progress: &Progress,
+    needed: Depth,
+    started_at: DateTime<Utc>,
+) -> Window {
     let has_time = matches!(spec.live.cursor, CursorKind::Updated(_));
     let resumed = resume_from(spec, progress);
     let is_known = resumed.is_some() || progress.cursor.is_some() || (!has_time && progress.server_time.is_some());
@@ -86,7 +92,12 @@ impl Window {
 }
 
 /// Progress after reading up to `reached` at the vendor's time `server_time`.
-pub fn advance(progress: &Progress, reached: Option<DateTime<Utc>>, server_time: DateTime<Utc>, window: &Window) -> Progress {
+pub fn advance(
+    progress: &Progress,
+    reached: Option<DateTime<Utc>>,
+    server_time: DateTime<Utc>,
+    window: &Window,
+) -> Progress {
     let watermark = reached.map(|reached| reached.min(server_time)).or(progress.watermark).or(Some(window.started_at));
     Progress { watermark, server_time: Some(server_time), ..progress.clone() }
 }
