@@ -120,8 +120,7 @@ fn is_public_v4(v4: Ipv4Addr) -> bool {
 /// leaves out loopback, unique local, link-local, multicast and NAT64's local prefix.
 fn is_public_v6(v6: Ipv6Addr) -> bool {
     let [a, b, ..] = v6.segments();
-    let is_set_aside = (a == 0x2001 && b < 0x200) // protocol assignments, Teredo among them
-        || (a == 0x2001 && b == 0xdb8)
+    let is_set_aside = (a == 0x2001 && (b < 0x200 || b == 0xdb8)) // protocol assignments, Teredo among them; documentation
         || a == 0x2002 // 6to4: leads to whatever IPv4 address it names
         || (a == 0x3fff && b < 0x1000);
     a & 0xe000 == 0x2000 && !is_set_aside
