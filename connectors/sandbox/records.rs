@@ -1,7 +1,8 @@
 //! The sandbox's objects, and what each is in the unified model.
 //!
-//! The structs borrow from the answer. A field that may be missing is an `Option`; one that is missing though the vendor
-//! always sends it makes the record a bad one, which is set aside and shown.
+//! The structs borrow from the answer, which the bound `'de: 'a` says once for all fields. A field that may be missing is
+//! an `Option`; one that is missing though the vendor always sends it makes the record a bad one, which is set aside and
+//! shown.
 
 mod company;
 mod contact;
