@@ -1,7 +1,8 @@
 //! Redmine, by its REST API (redmine.org, wiki pages "Rest_api", "Rest_Issues", "Rest_Projects").
 //!
 //! An issue is both a ticket and a task. Redmine has no webhooks of its own, and what is deleted vanishes without a
-//! trace. The API must be switched on: Administration, Settings, API.
+//! trace. The API must be switched on: Administration, Settings, API. A Redmine that lets anybody read takes a wrong key
+//! for nobody's and answers with what is public (seen in 5.0).
 
 mod issues;
 mod parts;

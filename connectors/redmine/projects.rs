@@ -11,8 +11,12 @@ use crate::model::{ObjectType, TaskProject};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// There is no filter by time, and the order is that of the tree of projects by name: a project that is renamed moves.
-const LISTING: Listing = Listing { cursor: CursorKind::Nothing, order: Order::Unordered, paging: Paging::Offset };
+/// There is no filter by time of change. Older Redmines have no `sort` for projects either: their order is that of the
+/// tree of projects, and one that is renamed moves in it.
+const LISTING: Listing = Listing { cursor: CursorKind::Nothing, order: Order::Stable, paging: Paging::Offset };
+
+/// Active and closed projects. Closed ones are left out unless asked for (seen in 5.0), and would seem deleted.
+const STATUSES: &str = "1|5";
 
 pub(super) const SPEC: ObjectSpec = ObjectSpec {
     object_type: ObjectType::TaskProject,
@@ -62,7 +66,7 @@ struct Project<'a> {
 }
 
 pub(super) fn page_request() -> ApiRequest {
-    ApiRequest::get("/projects.json")
+    ApiRequest::get("/projects.json").query("status", STATUSES).query("sort", "created_on")
 }
 
 pub(super) fn get_request(id: &str) -> ApiRequest {
