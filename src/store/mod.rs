@@ -14,10 +14,12 @@ mod audit;
 mod connection;
 mod delivery;
 mod feed;
+mod kv;
 mod lease;
 mod list;
 mod listing;
 mod log;
+mod memory;
 mod webhook;
 mod workspace;
 
@@ -34,6 +36,7 @@ pub use lease::{Fence, Lease, Leases, SHARDS, ShardId};
 pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, Listings};
 pub use log::{ArrivalCommit, ArrivalFeed, Log, LogHead};
+pub use memory::MemoryStore;
 pub use webhook::{NewWebhook, Registered, Webhook, WebhookKind, WebhookQuery, Webhooks};
 pub use workspace::{SignatureEncoding, Workspace, Workspaces};
 

@@ -1,0 +1,153 @@
+//! Connections.
+
+use super::calls::{self, Scope};
+use super::engine::{Read, Tree};
+use super::keys::Index;
+use super::lists::{self, SortKey};
+use super::rows::{load, save};
+use super::txn::Txn;
+use super::webhooks::all_of_feed;
+use super::{Pace, Units, deliveries, feeds, subscriptions};
+use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
+use crate::store::{Connection, ConnectionQuery, Connections, FeedHealth, StoreError, Wake};
+use async_trait::async_trait;
+
+pub(super) const WHAT: &str = "connection";
+
+/// The connection of this id.
+pub(super) fn connection(read: &dyn Read, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
+    load(read, Tree::Connections, id.as_bytes(), WHAT)
+}
+
+fn keep(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreError> {
+    txn.wake(Wake::ConnectionChanged(connection.id));
+    save(txn, Tree::Connections, connection.id.as_bytes(), WHAT, connection)
+}
+
+fn index_key(connection: &Connection) -> Vec<u8> {
+    Index::ConnectionOfWorkspace.key(&[connection.workspace_id.as_bytes(), connection.id.as_bytes()])
+}
+
+fn insert(txn: &mut Txn<'_>, new: &Connection) -> Result<(), StoreError> {
+    if txn.has(Tree::Connections, new.id.as_bytes())? {
+        return Err(StoreError::Exists(WHAT));
+    }
+    txn.put(Tree::Index, index_key(new), &[]);
+    keep(txn, new)
+}
+
+fn replace(txn: &mut Txn<'_>, new: Connection) -> Result<Connection, StoreError> {
+    let old = connection(txn, new.id)?.ok_or(StoreError::Missing(WHAT))?;
+    if old.revision != new.revision {
+        return Err(StoreError::Conflict(WHAT));
+    }
+    let new = Connection {
+        workspace_id: old.workspace_id,
+        created_at: old.created_at,
+        bucket: old.bucket,
+        shard: old.shard,
+        revision: old.revision + 1,
+        ..new
+    };
+    keep(txn, &new)?;
+    if old.is_paused != new.is_paused {
+        pause_feeds(txn, &new)?;
+    }
+    if old.auth_revision != new.auth_revision {
+        try_feeds(txn, &new)?;
+    }
+    Ok(new)
+}
+
+/// Feeds and retries of a paused connection are not due until the pause ends.
+fn pause_feeds(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreError> {
+    for feed in feeds::of_connection(txn, connection.id, usize::MAX)? {
+        feeds::hold(txn, feed, connection.is_paused, connection.updated_at)?;
+        for webhook in all_of_feed(txn, feed)? {
+            deliveries::rest(txn, webhook.id, webhook.is_paused || connection.is_paused)?;
+        }
+    }
+    Ok(())
+}
+
+/// New credentials have come: what rested for want of them is tried again. The ping makes a run that is under way with
+/// the old ones be followed by another, whatever comes of it.
+fn try_feeds(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreError> {
+    for feed in feeds::of_connection(txn, connection.id, usize::MAX)? {
+        feeds::ping(txn, feed, connection.updated_at)?;
+        if let Some(mut state) = feeds::state(txn, feed)?
+            && matches!(state.health, FeedHealth::Unhealthy { is_credential: true, .. })
+        {
+            state.health = FeedHealth::Healthy;
+            feeds::keep_state(txn, feed, &state)?;
+        }
+    }
+    Ok(())
+}
+
+fn delete(txn: &mut Txn<'_>, id: ConnectionId) -> Result<Vec<WebhookId>, StoreError> {
+    let old = connection(txn, id)?.ok_or(StoreError::Missing(WHAT))?;
+    let mut deleted = Vec::new();
+    for feed in feeds::of_connection(txn, id, usize::MAX)? {
+        for webhook in all_of_feed(txn, feed)? {
+            subscriptions::remove(txn, &webhook)?;
+            deleted.push(webhook.id);
+        }
+        if let Some(feed) = feeds::feed(txn, feed)? {
+            feeds::delete(txn, &feed)?;
+        }
+    }
+    txn.remove(Tree::Index, index_key(&old));
+    txn.remove(Tree::Connections, id.as_bytes());
+    calls::forget(txn, Scope::connection(id));
+    txn.wake(Wake::ConnectionChanged(id));
+    Ok(deleted)
+}
+
+fn matches(query: &ConnectionQuery, connection: &Connection) -> bool {
+    let has_category = |wanted: &String| connection.categories.contains(wanted);
+    (query.categories.is_empty() || query.categories.iter().any(has_category))
+        && query.environment.as_ref().is_none_or(|wanted| *wanted == connection.environment)
+        && query.external_xref.as_ref().is_none_or(|wanted| connection.external_xref.as_ref() == Some(wanted))
+        && query.updated_gte.is_none_or(|since| connection.updated_at >= since)
+}
+
+fn list(read: &dyn Read, workspace: WorkspaceId, query: &ConnectionQuery) -> Result<Vec<Connection>, StoreError> {
+    let ids: Vec<ConnectionId> =
+        lists::ids(read, &Index::ConnectionOfWorkspace.key(&[workspace.as_bytes()]), None, usize::MAX)?;
+    let mut found = Vec::new();
+    for id in ids {
+        let Some(row) = connection(read, id)?.filter(|row| matches(query, row)) else { continue };
+        let name = || (row.integration.clone(), row.profile.name.clone().unwrap_or_default());
+        found.push((SortKey::of(query.page.sort, name, row.created_at, row.updated_at), id));
+    }
+    let part = lists::part(found, &query.page);
+    part.into_iter().filter_map(|id| connection(read, id).transpose()).collect()
+}
+
+#[async_trait]
+impl<U: Units> Connections for U {
+    async fn insert_connection(&self, connection: Connection) -> Result<(), StoreError> {
+        self.write(Pace::Now, move |txn| insert(txn, &connection)).await
+    }
+
+    async fn connection(&self, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
+        self.read(|read| connection(read, id))
+    }
+
+    async fn connections(
+        &self,
+        workspace: WorkspaceId,
+        query: &ConnectionQuery,
+    ) -> Result<Vec<Connection>, StoreError> {
+        self.read(|read| list(read, workspace, query))
+    }
+
+    async fn replace_connection(&self, connection: Connection) -> Result<Connection, StoreError> {
+        self.write(Pace::Now, move |txn| replace(txn, connection)).await
+    }
+
+    async fn delete_connection(&self, id: ConnectionId) -> Result<Vec<WebhookId>, StoreError> {
+        self.write(Pace::Now, move |txn| delete(txn, id)).await
+    }
+}

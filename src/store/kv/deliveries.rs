@@ -1,0 +1,141 @@
+//! Deliveries: what comes of attempts, and what is to be tried again.
+
+use super::calls::{self, Fold, Scope};
+use super::delivery_row::{self, Delivery};
+use super::engine::{Read, Scan, Span, Tree};
+use super::keys::{self, DueKind, FromKey};
+use super::rows::damaged;
+use super::txn::Txn;
+use super::{Pace, Units, leases, listings, marks};
+use crate::ids::WebhookId;
+use crate::store::{
+    AttemptFinish, Deliveries, DeliveryState, DueRetry, Outcome, Position, StoreError, Stream, Wake, WebhookHealth,
+};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+const MISSING: StoreError = StoreError::Missing("webhook");
+
+/// Keeps what came of an attempt.
+fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
+    let AttemptFinish { fence, webhook, outcome, at, call } = finish;
+    leases::check(txn, fence)?;
+    let mut delivery = delivery_row::delivery(txn, webhook)?.ok_or(MISSING)?;
+    let due_before = delivery.due();
+    match outcome {
+        Outcome::Delivered { stream, position, is_last } => {
+            let state = &mut delivery.state;
+            state.delivered += 1;
+            state.delivered_at = Some(at);
+            state.retry.take_if(|retry| retry.stream == stream);
+            pass(txn, webhook, state, stream, position, is_last, at)?;
+        }
+        Outcome::Passed { stream, position } => {
+            let state = &mut delivery.state;
+            if pass(txn, webhook, state, stream, position, false, at)? {
+                state.retry.take_if(|retry| retry.stream == stream);
+            }
+        }
+        Outcome::Retry(retry) => delivery.state.retry = Some(retry),
+        Outcome::Unhealthy { message } => {
+            delivery.state.health = WebhookHealth::Unhealthy { since: at, message };
+        }
+    }
+    delivery_row::keep(txn, webhook, due_before, &delivery);
+    match call {
+        Some(call) => calls::record(txn, Scope::webhook(webhook), call, Fold::Nothing),
+        None => Ok(()),
+    }
+}
+
+/// Moves a position on, never back; true if it moved.
+fn pass(
+    txn: &mut Txn<'_>,
+    webhook: WebhookId,
+    state: &mut DeliveryState,
+    stream: Stream,
+    position: Position,
+    is_last: bool,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    match stream {
+        Stream::Live => {
+            let has_moved = position > state.position;
+            state.position = state.position.max(position);
+            Ok(has_moved)
+        }
+        Stream::Listing(job) => {
+            let has_moved = listings::pass(txn, webhook, job, position, is_last, at)?;
+            if is_last && state.listing == Some(job) {
+                state.listing = None;
+            }
+            Ok(has_moved)
+        }
+    }
+}
+
+/// A webhook rests while it, or its connection, is paused.
+pub(super) fn rest(txn: &mut Txn<'_>, webhook: WebhookId, is_resting: bool) -> Result<(), StoreError> {
+    let mut delivery = delivery_row::delivery(txn, webhook)?.ok_or(MISSING)?;
+    if delivery.is_resting != is_resting {
+        let due_before = delivery.due();
+        delivery.is_resting = is_resting;
+        delivery_row::keep(txn, webhook, due_before, &delivery);
+    }
+    Ok(())
+}
+
+/// A listing job is over before its end: the log comes next, and what of the job was being retried is not.
+pub(super) fn leave_listing(txn: &mut Txn<'_>, webhook: WebhookId, job: crate::ids::JobId) -> Result<(), StoreError> {
+    let Some(mut delivery) = delivery_row::delivery(txn, webhook)? else { return Ok(()) };
+    let due_before = delivery.due();
+    delivery.state.listing.take_if(|listing| *listing == job);
+    delivery.state.retry.take_if(|retry| retry.stream == Stream::Listing(job));
+    delivery_row::keep(txn, webhook, due_before, &delivery);
+    Ok(())
+}
+
+fn resume(txn: &mut Txn<'_>, webhook: WebhookId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let mut delivery = delivery_row::delivery(txn, webhook)?.ok_or(MISSING)?;
+    let due_before = delivery.due();
+    delivery.state.health = WebhookHealth::Healthy;
+    if let Some(retry) = &mut delivery.state.retry {
+        retry.attempts = 0;
+        retry.first_at = now;
+        retry.next_at = now;
+    }
+    delivery_row::keep(txn, webhook, due_before, &delivery);
+    txn.wake(Wake::WebhookChanged(webhook));
+    Ok(())
+}
+
+fn due(read: &dyn Read, limit: usize) -> Result<Vec<DueRetry>, StoreError> {
+    let rows = read.range(Tree::Due, Span::prefix(&[DueKind::Retry as u8]), Scan::Up).take(limit);
+    rows.map(|row| {
+        let (key, row) = row?;
+        let webhook = WebhookId::from_key(&key).ok_or_else(|| damaged("due"))?;
+        let next_at = key.get(1..1 + keys::TIME_BYTES).and_then(keys::read_time).ok_or_else(|| damaged("due"))?;
+        Ok(DueRetry { webhook, shard: marks::read_due_row(&row)?, next_at })
+    })
+    .collect()
+}
+
+#[async_trait]
+impl<U: Units> Deliveries for U {
+    async fn delivery(&self, webhook: WebhookId) -> Result<Option<DeliveryState>, StoreError> {
+        let delivery = self.read(|read| delivery_row::delivery(read, webhook))?;
+        Ok(delivery.map(|Delivery { state, .. }| state))
+    }
+
+    async fn finish_attempt(&self, attempt: AttemptFinish) -> Result<(), StoreError> {
+        self.write(Pace::Lazy, move |txn| finish(txn, attempt)).await
+    }
+
+    async fn due_retries(&self, limit: usize) -> Result<Vec<DueRetry>, StoreError> {
+        self.read(|read| due(read, limit))
+    }
+
+    async fn resume_webhook(&self, webhook: WebhookId, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(Pace::Now, move |txn| resume(txn, webhook, now)).await
+    }
+}

@@ -1,0 +1,221 @@
+//! Feeds: made, changed and deleted with their webhooks, and asked about.
+
+use super::engine::{Read, Scan, Span, Tree};
+use super::head::{self, Head};
+use super::keys::{self, DueKind, FromKey, Grave, Index};
+use super::marks::{self, Marks};
+use super::rows::{damaged, load, save};
+use super::txn::Txn;
+use super::{Pace, Units, calls, cleaning, ledger, lists, progress, runs};
+use crate::ids::{ConnectionId, FeedId};
+use crate::store::{
+    DueFeed, Feed, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress, RunFinish,
+    StoreError,
+};
+use anyhook_connectors::model::ObjectType;
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+
+pub(super) const WHAT: &str = "feed";
+
+/// The feed of this id.
+pub(super) fn feed(read: &dyn Read, id: FeedId) -> Result<Option<Feed>, StoreError> {
+    load(read, Tree::Feeds, id.as_bytes(), WHAT)
+}
+
+/// How polling goes.
+pub(super) fn state(read: &dyn Read, id: FeedId) -> Result<Option<FeedState>, StoreError> {
+    load(read, Tree::FeedStates, id.as_bytes(), "feed state")
+}
+
+/// Sets how polling goes.
+pub(super) fn keep_state(txn: &mut Txn<'_>, id: FeedId, state: &FeedState) -> Result<(), StoreError> {
+    save(txn, Tree::FeedStates, id.as_bytes(), "feed state", state)
+}
+
+/// The ids of a connection's feeds, in their order.
+pub(super) fn of_connection(
+    read: &dyn Read,
+    connection: ConnectionId,
+    limit: usize,
+) -> Result<Vec<FeedId>, StoreError> {
+    lists::ids(read, &Index::FeedOfConnection.key(&[connection.as_bytes()]), None, limit)
+}
+
+/// The feed of this connection, object type and set of filters.
+pub(super) fn find(
+    read: &dyn Read,
+    connection: ConnectionId,
+    object_type: ObjectType,
+    filters: &BTreeMap<String, String>,
+) -> Result<Option<Feed>, StoreError> {
+    let Some(row) = read.get(Tree::Index, &keys::subject(connection, object_type, filters))? else { return Ok(None) };
+    feed(read, FeedId::from_key(&row).ok_or_else(|| damaged("index"))?)
+}
+
+/// Adds a feed, due at `now` unless nothing of it is active or its connection is paused.
+pub(super) fn insert(txn: &mut Txn<'_>, new: &Feed, is_held: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
+    if txn.has(Tree::Feeds, new.id.as_bytes())? {
+        return Err(StoreError::Exists(WHAT));
+    }
+    save(txn, Tree::Feeds, new.id.as_bytes(), WHAT, new)?;
+    let subject = keys::subject(new.connection_id, new.object_type, &new.filters);
+    txn.put(Tree::Index, subject, new.id.as_bytes());
+    txn.put(Tree::Index, Index::FeedOfConnection.key(&[new.connection_id.as_bytes(), new.id.as_bytes()]), &[]);
+    head::keep(txn, new.id, &Head { revision: new.revision, ..Head::default() });
+    let is_active = new.settings.interval_ms.is_some();
+    let mut marks = Marks { shard: new.shard, due: None, pings: 0, is_active, is_held };
+    marks.due = marks.is_polled().then_some(now);
+    marks::keep(txn, new.id, None, &marks);
+    Ok(())
+}
+
+/// Deletes a feed. Rows of its log and ledger are left to be cleaned up.
+pub(super) fn delete(txn: &mut Txn<'_>, feed: &Feed) -> Result<(), StoreError> {
+    let id = feed.id.as_bytes();
+    marks::remove(txn, feed.id)?;
+    txn.remove(Tree::Feeds, id);
+    txn.remove(Tree::FeedStates, id);
+    txn.remove(Tree::LogHeads, id);
+    txn.remove(Tree::Index, keys::subject(feed.connection_id, feed.object_type, &feed.filters));
+    txn.remove(Tree::Index, Index::FeedOfConnection.key(&[feed.connection_id.as_bytes(), id]));
+    txn.put(Tree::Graves, Grave::Feed.key(id), &[]);
+    calls::forget(txn, calls::Scope::feed(feed.id));
+    Ok(())
+}
+
+/// What two sets of webhooks ask for together.
+pub(super) fn joined(a: &FeedSettings, b: &FeedSettings) -> FeedSettings {
+    FeedSettings {
+        interval_ms: a.interval_ms.into_iter().chain(b.interval_ms).min(),
+        keeps_raw: a.keeps_raw || b.keeps_raw,
+        tells_created: a.tells_created || b.tells_created,
+        tells_deleted: a.tells_deleted || b.tells_deleted,
+    }
+}
+
+/// Gives a feed the settings that follow from its webhooks. Without a change, nothing happens.
+pub(super) fn settle(
+    txn: &mut Txn<'_>,
+    feed: Feed,
+    settings: FeedSettings,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if feed.settings == settings {
+        return Ok(());
+    }
+    let known = feed.settings.interval_ms;
+    let feed = Feed { settings, revision: feed.revision + 1, ..feed };
+    save(txn, Tree::Feeds, feed.id.as_bytes(), WHAT, &feed)?;
+    let mut head = head::head(txn, feed.id)?.ok_or(StoreError::Missing(WHAT))?;
+    head.revision = feed.revision;
+    head::keep(txn, feed.id, &head);
+
+    let mut marks = marks::marks(txn, feed.id)?.ok_or(StoreError::Missing(WHAT))?;
+    let due_before = marks.due;
+    marks.is_active = feed.settings.interval_ms.is_some();
+    marks.due = match (known, feed.settings.interval_ms) {
+        _ if !marks.is_polled() => None,
+        (None, Some(_)) => Some(now),
+        (Some(known), Some(interval)) if interval < known => due_before.map(|due| due.min(later(now, interval))),
+        _ => due_before,
+    };
+    marks::keep(txn, feed.id, due_before, &marks);
+    Ok(())
+}
+
+fn later(now: DateTime<Utc>, ms: u64) -> DateTime<Utc> {
+    let wait = i64::try_from(ms).ok().and_then(TimeDelta::try_milliseconds).unwrap_or(TimeDelta::MAX);
+    now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Takes a feed out of polling while its connection is paused, and back.
+pub(super) fn hold(txn: &mut Txn<'_>, feed: FeedId, is_held: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let mut marks = marks::marks(txn, feed)?.ok_or(StoreError::Missing(WHAT))?;
+    let due_before = marks.due;
+    marks.is_held = is_held;
+    marks.due = marks.is_polled().then(|| due_before.map_or(now, |due| due.min(now)));
+    marks::keep(txn, feed, due_before, &marks);
+    Ok(())
+}
+
+/// Asks for a poll now, and answers how often that was asked.
+pub(super) fn ping(txn: &mut Txn<'_>, feed: FeedId, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    let mut marks = marks::marks(txn, feed)?.ok_or(StoreError::Missing(WHAT))?;
+    let due_before = marks.due;
+    marks.pings += 1;
+    if marks.is_polled() {
+        marks.due = Some(due_before.map_or(now, |due| due.min(now)));
+        txn.wake(crate::store::Wake::FeedDue(feed));
+    }
+    marks::keep(txn, feed, due_before, &marks);
+    Ok(marks.pings)
+}
+
+fn due(read: &dyn Read, limit: usize) -> Result<Vec<DueFeed>, StoreError> {
+    let rows = read.range(Tree::Due, Span::prefix(&[DueKind::Poll as u8]), Scan::Up).take(limit);
+    rows.map(|row| {
+        let (key, row) = row?;
+        let feed = FeedId::from_key(&key).ok_or_else(|| damaged("due"))?;
+        let due_at = key.get(1..1 + keys::TIME_BYTES).and_then(keys::read_time).ok_or_else(|| damaged("due"))?;
+        Ok(DueFeed { feed, shard: marks::read_due_row(&row)?, due_at })
+    })
+    .collect()
+}
+
+#[async_trait]
+impl<U: Units> Feeds for U {
+    async fn feed(&self, id: FeedId) -> Result<Option<Feed>, StoreError> {
+        self.read(|read| feed(read, id))
+    }
+
+    async fn feeds_of_connection(&self, connection: ConnectionId, limit: usize) -> Result<Vec<Feed>, StoreError> {
+        self.read(|read| {
+            let ids = of_connection(read, connection, limit)?;
+            ids.into_iter().filter_map(|id| feed(read, id).transpose()).collect()
+        })
+    }
+
+    async fn feed_state(&self, id: FeedId) -> Result<FeedState, StoreError> {
+        self.read(|read| Ok(state(read, id)?.unwrap_or_default()))
+    }
+
+    async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError> {
+        self.read(|read| match head::head(read, feed)? {
+            Some(_) => Ok(progress::progress(read, feed, parent)?.unwrap_or_default()),
+            None => Ok(Progress::default()),
+        })
+    }
+
+    async fn due_feeds(&self, limit: usize) -> Result<Vec<DueFeed>, StoreError> {
+        self.read(|read| due(read, limit))
+    }
+
+    async fn ping_feed(&self, feed: FeedId, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.write(Pace::Now, move |txn| ping(txn, feed, now)).await
+    }
+
+    async fn pings(&self, feed: FeedId) -> Result<u64, StoreError> {
+        self.read(|read| Ok(marks::marks(read, feed)?.map_or(0, |marks| marks.pings)))
+    }
+
+    async fn ledger(&self, feed: FeedId, ids: &[&str]) -> Result<Vec<Option<LedgerEntry>>, StoreError> {
+        self.read(|read| match head::head(read, feed)? {
+            Some(_) => ledger::look_up(read, feed, ids),
+            None => Ok(vec![None; ids.len()]),
+        })
+    }
+
+    async fn commit_page(&self, commit: PageCommit) -> Result<PageCommitted, StoreError> {
+        self.write(Pace::Page, move |txn| runs::commit_page(txn, commit)).await
+    }
+
+    async fn finish_run(&self, finish: RunFinish) -> Result<(), StoreError> {
+        self.write(Pace::Page, move |txn| runs::finish(txn, finish)).await
+    }
+
+    async fn clean_up(&self, rows_max: usize) -> Result<bool, StoreError> {
+        self.write(Pace::Page, move |txn| cleaning::clean_up(txn, rows_max)).await
+    }
+}

@@ -1,0 +1,195 @@
+//! Listing jobs and their spools.
+
+use super::engine::{Read, Tree};
+use super::keys::{self, Grave, Index};
+use super::rows::{load, save};
+use super::txn::Txn;
+use super::{Pace, Units, deliveries, delivery_row, leases, lists, pages, webhooks};
+use crate::ids::{JobId, WebhookId};
+use crate::store::{JobMode, JobState, ListingCommit, ListingJob, Listings, Position, ShardId, StoreError, Wake};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use std::cmp::Reverse;
+
+const WHAT: &str = "listing job";
+/// Jobs of one webhook that are remembered; the oldest that has ended makes room for a new one.
+const JOBS_MAX: usize = 50;
+
+fn job(read: &dyn Read, id: JobId) -> Result<Option<ListingJob>, StoreError> {
+    load(read, Tree::Jobs, id.as_bytes(), WHAT)
+}
+
+fn keep(txn: &mut Txn<'_>, job: &ListingJob) -> Result<(), StoreError> {
+    let open = Index::OpenJobOfShard.key(&[&keys::shard(job.shard), job.id.as_bytes()]);
+    if job.is_open() {
+        txn.put(Tree::Index, open, &[]);
+    } else {
+        txn.remove(Tree::Index, open);
+    }
+    txn.wake(Wake::JobChanged(job.id, job.webhook_id));
+    save(txn, Tree::Jobs, job.id.as_bytes(), WHAT, job)
+}
+
+/// A webhook's jobs, newest first.
+fn of_webhook(read: &dyn Read, webhook: WebhookId) -> Result<Vec<ListingJob>, StoreError> {
+    let ids = lists::ids(read, &Index::JobOfWebhook.key(&[webhook.as_bytes()]), None, JOBS_MAX)?;
+    let mut jobs =
+        ids.into_iter().filter_map(|id| job(read, id).transpose()).collect::<Result<Vec<_>, StoreError>>()?;
+    jobs.sort_by_key(|job| Reverse((job.created_at, job.id)));
+    Ok(jobs)
+}
+
+/// Adds a job to a webhook that is there.
+pub(super) fn insert(txn: &mut Txn<'_>, mut new: ListingJob) -> Result<(), StoreError> {
+    let webhook = webhooks::webhook(txn, new.webhook_id)?.ok_or(StoreError::Missing("webhook"))?;
+    let jobs = of_webhook(txn, webhook.id)?;
+    if jobs.iter().any(ListingJob::is_open) || txn.has(Tree::Jobs, new.id.as_bytes())? {
+        return Err(StoreError::Exists("open listing job"));
+    }
+    if let Some(oldest) = jobs.last().filter(|_| jobs.len() >= JOBS_MAX) {
+        remove(txn, oldest)?;
+    }
+    (new.feed_id, new.shard) = (webhook.feed_id, webhook.shard);
+    txn.put(Tree::Index, Index::JobOfWebhook.key(&[webhook.id.as_bytes(), new.id.as_bytes()]), &[]);
+    if new.mode == JobMode::Initial {
+        let mut delivery = delivery_row::delivery(txn, webhook.id)?.ok_or(StoreError::Missing("webhook"))?;
+        delivery.state.listing = Some(new.id);
+        delivery_row::keep(txn, webhook.id, delivery.due(), &delivery);
+    }
+    keep(txn, &new)
+}
+
+fn remove(txn: &mut Txn<'_>, job: &ListingJob) -> Result<(), StoreError> {
+    txn.remove(Tree::Jobs, job.id.as_bytes());
+    txn.remove(Tree::Index, Index::JobOfWebhook.key(&[job.webhook_id.as_bytes(), job.id.as_bytes()]));
+    txn.remove(Tree::Index, Index::OpenJobOfShard.key(&[&keys::shard(job.shard), job.id.as_bytes()]));
+    bury_spool(txn, job);
+    Ok(())
+}
+
+/// Removes all jobs of a webhook.
+pub(super) fn remove_all(txn: &mut Txn<'_>, webhook: WebhookId) -> Result<(), StoreError> {
+    of_webhook(txn, webhook)?.iter().try_for_each(|job| remove(txn, job))
+}
+
+fn bury_spool(txn: &mut Txn<'_>, job: &ListingJob) {
+    if job.spooled() > 0 {
+        txn.put(Tree::Graves, Grave::Spool.key(job.id.as_bytes()), &[]);
+    }
+}
+
+fn commit(txn: &mut Txn<'_>, commit: ListingCommit) -> Result<ListingJob, StoreError> {
+    leases::check(txn, commit.fence)?;
+    let mut job = job(txn, commit.job)?.ok_or(StoreError::Missing(WHAT))?;
+    if job.state != JobState::Running {
+        return Err(StoreError::Conflict(WHAT));
+    }
+    for page in &commit.pages {
+        pages::put(txn, Tree::Spool, job.id.as_bytes(), job.spool_end, &page.bytes)?;
+        job.spool_end += 1;
+        job.pages += 1;
+        job.records += u64::from(page.records);
+    }
+    job.parent = commit.parent;
+    job.checkpoint = commit.checkpoint;
+    job.state = commit.state;
+    job.total = commit.total.or(job.total);
+    job.failures = commit.failures;
+    job.updated_at = commit.at;
+    keep(txn, &job)?;
+    Ok(job)
+}
+
+/// Moves a webhook on in a job's pages, and forgets those it is past; true if it moved. Of a job that is over, nothing
+/// is kept: an attempt may end after its job was cancelled.
+pub(super) fn pass(
+    txn: &mut Txn<'_>,
+    webhook: WebhookId,
+    id: JobId,
+    position: Position,
+    is_last: bool,
+    at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let Some(mut job) = job(txn, id)?.filter(|job| job.is_open() && job.webhook_id == webhook) else {
+        return Ok(false);
+    };
+    let has_moved = position > job.position;
+    if has_moved {
+        for sequence in job.position.sequence..position.sequence.min(job.spool_end) {
+            pages::remove(txn, Tree::Spool, job.id.as_bytes(), sequence)?;
+        }
+        job.position = position;
+    }
+    job.updated_at = at;
+    if is_last {
+        bury_spool(txn, &job);
+        job.state = JobState::Done;
+    }
+    keep(txn, &job)?;
+    Ok(has_moved)
+}
+
+/// A page that waits for delivery. Those of a job that is over wait for nothing but the cleaning.
+fn spool_page(read: &dyn Read, id: JobId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    match job(read, id)? {
+        Some(job) if job.is_open() && sequence < job.spool_end => {
+            pages::get(read, Tree::Spool, id.as_bytes(), sequence)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Ends a job that is open, or that cannot go on.
+fn cancel(txn: &mut Txn<'_>, id: JobId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let mut job = job(txn, id)?.ok_or(StoreError::Missing(WHAT))?;
+    if matches!(job.state, JobState::Done | JobState::Cancelled) {
+        return Ok(());
+    }
+    job.state = JobState::Cancelled;
+    job.updated_at = now;
+    bury_spool(txn, &job);
+    deliveries::leave_listing(txn, job.webhook_id, id)?;
+    keep(txn, &job)
+}
+
+#[async_trait]
+impl<U: Units> Listings for U {
+    async fn insert_job(&self, job: ListingJob) -> Result<(), StoreError> {
+        self.write(Pace::Now, move |txn| insert(txn, job)).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<ListingJob>, StoreError> {
+        self.read(|read| job(read, id))
+    }
+
+    async fn jobs_of_webhook(&self, webhook: WebhookId, limit: usize) -> Result<Vec<ListingJob>, StoreError> {
+        let mut jobs = self.read(|read| of_webhook(read, webhook))?;
+        jobs.truncate(limit);
+        Ok(jobs)
+    }
+
+    async fn open_jobs(
+        &self,
+        shard: ShardId,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Result<Vec<ListingJob>, StoreError> {
+        self.read(|read| {
+            let prefix = Index::OpenJobOfShard.key(&[&keys::shard(shard)]);
+            let ids = lists::ids(read, &prefix, after.as_ref().map(|id| &id.as_bytes()[..]), limit)?;
+            ids.into_iter().filter_map(|id| job(read, id).transpose()).collect()
+        })
+    }
+
+    async fn commit_listing(&self, listing: ListingCommit) -> Result<ListingJob, StoreError> {
+        self.write(Pace::Page, move |txn| commit(txn, listing)).await
+    }
+
+    async fn spool_page(&self, job: JobId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|read| spool_page(read, job, sequence))
+    }
+
+    async fn cancel_job(&self, id: JobId, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(Pace::Now, move |txn| cancel(txn, id, now)).await
+    }
+}

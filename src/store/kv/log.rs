@@ -1,0 +1,94 @@
+//! Logs, and what native webhooks add to them.
+
+use super::engine::{Read, Tree};
+use super::head::{self, Head};
+use super::txn::Txn;
+use super::{Pace, Units, feeds, leases, ledger, pages};
+use crate::ids::FeedId;
+use crate::log::EncodedPage;
+use crate::store::{ArrivalCommit, Fence, Log, LogHead, StoreError, Wake};
+use async_trait::async_trait;
+
+/// Pages that one call trims.
+const TRIM_PAGES_MAX: u64 = 256;
+
+/// Adds pages to a log; empty ones are left out. The caller keeps the head.
+pub(super) fn append(
+    txn: &mut Txn<'_>,
+    feed: FeedId,
+    head: &mut Head,
+    pages: &[EncodedPage],
+) -> Result<(), StoreError> {
+    for page in pages.iter().filter(|page| page.records > 0) {
+        pages::put(txn, Tree::LogPages, feed.as_bytes(), head.log.end, &page.bytes)?;
+        head.log.end += 1;
+        head.log.bytes += page.bytes.len() as u64;
+        txn.wake(Wake::LogGrew(feed));
+    }
+    Ok(())
+}
+
+fn page(read: &dyn Read, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(Head { log, .. }) = head::head(read, feed)? else { return Ok(None) };
+    if (log.start..log.end).contains(&sequence) {
+        pages::get(read, Tree::LogPages, feed.as_bytes(), sequence)
+    } else {
+        Ok(None)
+    }
+}
+
+fn arrive(txn: &mut Txn<'_>, commit: ArrivalCommit) -> Result<(), StoreError> {
+    if !txn.has(Tree::Connections, commit.connection.as_bytes())? {
+        return Err(StoreError::Missing("connection"));
+    }
+    for mut append_to in commit.appends {
+        let feed = append_to.feed;
+        let mut head = head::head(txn, feed)?.ok_or(StoreError::Missing("feed"))?;
+        if head.log.end != append_to.expected_end {
+            return Err(StoreError::Conflict("log"));
+        }
+        ledger::set(txn, feed, &mut append_to.ledger, None)?;
+        append(txn, feed, &mut head, &append_to.pages)?;
+        head::keep(txn, feed, &head);
+    }
+    for feed in commit.pings {
+        match feeds::ping(txn, feed, commit.now) {
+            // A feed that was deleted meanwhile needs no poll.
+            Ok(_) | Err(StoreError::Missing(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn trim(txn: &mut Txn<'_>, fence: Fence, feed: FeedId, before: u64) -> Result<u64, StoreError> {
+    leases::check(txn, fence)?;
+    let mut head = head::head(txn, feed)?.ok_or(StoreError::Missing("feed"))?;
+    let until = before.min(head.log.end).min(head.log.start.saturating_add(TRIM_PAGES_MAX));
+    for sequence in head.log.start..until {
+        let bytes = pages::remove(txn, Tree::LogPages, feed.as_bytes(), sequence)?;
+        head.log.bytes = head.log.bytes.saturating_sub(bytes);
+        head.log.start = sequence + 1;
+    }
+    head::keep(txn, feed, &head);
+    Ok(head.log.start)
+}
+
+#[async_trait]
+impl<U: Units> Log for U {
+    async fn log_head(&self, feed: FeedId) -> Result<LogHead, StoreError> {
+        self.read(|read| Ok(head::head(read, feed)?.unwrap_or_default().log))
+    }
+
+    async fn log_page(&self, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|read| page(read, feed, sequence))
+    }
+
+    async fn commit_arrival(&self, commit: ArrivalCommit) -> Result<(), StoreError> {
+        self.write(Pace::Page, move |txn| arrive(txn, commit)).await
+    }
+
+    async fn trim_log(&self, fence: Fence, feed: FeedId, before: u64) -> Result<u64, StoreError> {
+        self.write(Pace::Page, move |txn| trim(txn, fence, feed, before)).await
+    }
+}

@@ -1,0 +1,59 @@
+//! What a poll run writes: its pages, and its end.
+
+use super::calls::{self, Fold, Scope};
+use super::txn::Txn;
+use super::{feeds, head, leases, ledger, log, marks, progress};
+use crate::store::{FeedHealth, PageCommit, PageCommitted, RunFinish, StoreError};
+use chrono::{DateTime, Utc};
+
+/// Keeps one page of a run. This is the hottest unit of all: a lease, a head, a progress, a leaf and the page.
+pub(super) fn commit_page(txn: &mut Txn<'_>, mut commit: PageCommit) -> Result<PageCommitted, StoreError> {
+    leases::check(txn, commit.fence)?;
+    let mut head = head::head(txn, commit.feed)?.ok_or(StoreError::Missing(feeds::WHAT))?;
+    if head.revision != commit.feed_revision {
+        return Err(StoreError::Conflict("feed's revision"));
+    }
+    if head.log.end != commit.expected_end {
+        return Err(StoreError::Conflict("log"));
+    }
+    let before = head.clone();
+    progress::keep(txn, commit.feed, &commit.parent, &commit.progress);
+    if let Some(forget_before_ms) = commit.forget_before_ms {
+        head.swept = ledger::sweep(txn, commit.feed, &head.swept, forget_before_ms)?;
+    }
+    ledger::set(txn, commit.feed, &mut commit.ledger, commit.forget_before_ms)?;
+    log::append(txn, commit.feed, &mut head, &commit.pages)?;
+    if head != before {
+        head::keep(txn, commit.feed, &head);
+    }
+    Ok(PageCommitted { end: head.log.end })
+}
+
+/// Ends a run.
+pub(super) fn finish(txn: &mut Txn<'_>, finish: RunFinish) -> Result<(), StoreError> {
+    leases::check(txn, finish.fence)?;
+    let mut marks = marks::marks(txn, finish.feed)?.ok_or(StoreError::Missing(feeds::WHAT))?;
+    feeds::keep_state(txn, finish.feed, &finish.state)?;
+    let due_before = marks.due;
+    marks.due = next_due(&marks, &finish);
+    marks::keep(txn, finish.feed, due_before, &marks);
+    if let Some(call) = finish.call {
+        calls::record(txn, Scope::feed(finish.feed), call, Fold::EmptyRuns)?;
+    }
+    Ok(())
+}
+
+/// When the feed is due after a run: as the run says, or at once where something happened meanwhile.
+fn next_due(marks: &marks::Marks, finish: &RunFinish) -> Option<DateTime<Utc>> {
+    if !marks.is_polled() {
+        return None;
+    }
+    let is_pinged = marks.pings > finish.state.pings_done;
+    // The run saw no active webhook, but there is one by now.
+    let is_awake = finish.due_at.is_none() && finish.state.health == FeedHealth::Healthy;
+    if is_pinged || is_awake {
+        let now = finish.state.checked_at.or(finish.due_at).or(marks.due);
+        return Some(now.unwrap_or(DateTime::UNIX_EPOCH));
+    }
+    finish.due_at
+}

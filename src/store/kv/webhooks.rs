@@ -1,0 +1,115 @@
+//! Webhooks, as they are asked about. How they come and go is in `subscriptions.rs`.
+
+use super::engine::{Read, Tree};
+use super::keys::{self, Index};
+use super::lists::{self, SortKey};
+use super::rows::load;
+use super::{Pace, Units, delivery_row, feeds, subscriptions};
+use crate::ids::{FeedId, WebhookId, WorkspaceId};
+use crate::store::{NewWebhook, ShardId, StoreError, Webhook, WebhookHealth, WebhookQuery, Webhooks};
+use async_trait::async_trait;
+
+pub(super) const WHAT: &str = "webhook";
+/// Feeds of a connection that a list looks through; the API lets a connection have fewer webhooks.
+const FEEDS_MAX: usize = 10_000;
+
+/// The webhook of this id.
+pub(super) fn webhook(read: &dyn Read, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
+    load(read, Tree::Webhooks, id.as_bytes(), WHAT)
+}
+
+/// All webhooks of a feed.
+pub(super) fn all_of_feed(read: &dyn Read, feed: FeedId) -> Result<Vec<Webhook>, StoreError> {
+    behind_index(read, &Index::WebhookOfFeed.key(&[feed.as_bytes()]), None, usize::MAX)
+}
+
+fn behind_index(
+    read: &dyn Read,
+    prefix: &[u8],
+    after: Option<WebhookId>,
+    limit: usize,
+) -> Result<Vec<Webhook>, StoreError> {
+    let after = after.as_ref().map(|id| &id.as_bytes()[..]);
+    let ids = lists::ids(read, prefix, after, limit)?;
+    ids.into_iter().filter_map(|id| webhook(read, id).transpose()).collect()
+}
+
+fn matches(read: &dyn Read, query: &WebhookQuery, webhook: &Webhook) -> Result<bool, StoreError> {
+    let is_match = query.connection_id.is_none_or(|wanted| wanted == webhook.connection_id)
+        && query.environment.as_ref().is_none_or(|wanted| *wanted == webhook.environment)
+        && query.integration.as_ref().is_none_or(|wanted| *wanted == webhook.integration)
+        && query.object_type.is_none_or(|wanted| wanted == webhook.object_type)
+        && query.created_lte.is_none_or(|until| webhook.created_at <= until)
+        && query.updated_gte.is_none_or(|since| webhook.updated_at >= since);
+    let Some(wanted) = query.is_healthy.filter(|_| is_match) else { return Ok(is_match) };
+    let delivery = delivery_row::delivery(read, webhook.id)?;
+    Ok(delivery.is_some_and(|delivery| (delivery.state.health == WebhookHealth::Healthy) == wanted))
+}
+
+/// The ids of those that may match.
+fn candidates(read: &dyn Read, workspace: WorkspaceId, query: &WebhookQuery) -> Result<Vec<WebhookId>, StoreError> {
+    let Some(connection) = query.connection_id else {
+        return lists::ids(read, &Index::WebhookOfWorkspace.key(&[workspace.as_bytes()]), None, usize::MAX);
+    };
+    let mut ids = Vec::new();
+    for feed in feeds::of_connection(read, connection, FEEDS_MAX)? {
+        let of_feed: Vec<WebhookId> =
+            lists::ids(read, &Index::WebhookOfFeed.key(&[feed.as_bytes()]), None, usize::MAX)?;
+        ids.extend(of_feed);
+    }
+    Ok(ids)
+}
+
+fn list(read: &dyn Read, workspace: WorkspaceId, query: &WebhookQuery) -> Result<Vec<Webhook>, StoreError> {
+    let mut found = Vec::new();
+    for id in candidates(read, workspace, query)? {
+        let Some(webhook) = webhook(read, id)? else { continue };
+        if webhook.workspace_id == workspace && matches(read, query, &webhook)? {
+            let name = || (webhook.object_type.to_string(), String::new());
+            found.push((SortKey::of(query.page.sort, name, webhook.created_at, webhook.updated_at), id));
+        }
+    }
+    let part = lists::part(found, &query.page);
+    part.into_iter().filter_map(|id| webhook(read, id).transpose()).collect()
+}
+
+#[async_trait]
+impl<U: Units> Webhooks for U {
+    async fn insert_webhook(&self, new: NewWebhook) -> Result<Webhook, StoreError> {
+        self.write(Pace::Now, move |txn| subscriptions::insert(txn, new)).await
+    }
+
+    async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
+        self.read(|read| webhook(read, id))
+    }
+
+    async fn webhooks(&self, workspace: WorkspaceId, query: &WebhookQuery) -> Result<Vec<Webhook>, StoreError> {
+        self.read(|read| list(read, workspace, query))
+    }
+
+    async fn webhooks_of_feed(
+        &self,
+        feed: FeedId,
+        after: Option<WebhookId>,
+        limit: usize,
+    ) -> Result<Vec<Webhook>, StoreError> {
+        self.read(|read| behind_index(read, &Index::WebhookOfFeed.key(&[feed.as_bytes()]), after, limit))
+    }
+
+    async fn webhooks_of_shard(
+        &self,
+        shard: ShardId,
+        after: Option<WebhookId>,
+        limit: usize,
+    ) -> Result<Vec<Webhook>, StoreError> {
+        self.read(|read| behind_index(read, &Index::WebhookOfShard.key(&[&keys::shard(shard)]), after, limit))
+    }
+
+    async fn replace_webhook(&self, webhook: Webhook) -> Result<Webhook, StoreError> {
+        self.write(Pace::Now, move |txn| subscriptions::replace(txn, webhook)).await
+    }
+
+    async fn delete_webhook(&self, id: WebhookId) -> Result<(), StoreError> {
+        self.write(Pace::Now, move |txn| subscriptions::delete(txn, id)).await
+    }
+}
