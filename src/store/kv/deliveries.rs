@@ -2,14 +2,15 @@
 
 use super::calls::{self, Fold, Scope};
 use super::delivery_row::{self, Delivery};
-use super::engine::{Read, Scan, Span, Tree};
-use super::keys::{self, DueKind, FromKey};
-use super::rows::damaged;
+use super::engine::Read;
+use super::keys::DueKind;
+use super::lists::{self, Due};
 use super::txn::Txn;
-use super::{Pace, Units, leases, listings, marks};
+use super::{Pace, Units, leases, listings};
 use crate::ids::WebhookId;
 use crate::store::{
-    AttemptFinish, Deliveries, DeliveryState, DueRetry, Outcome, Position, StoreError, Stream, Wake, WebhookHealth,
+    AttemptFinish, Deliveries, DeliveryState, DueRetry, Outcome, Position, ShardId, StoreError, Stream, Wake,
+    WebhookHealth,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -109,15 +110,9 @@ fn resume(txn: &mut Txn<'_>, webhook: WebhookId, now: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-fn due(read: &dyn Read, limit: usize) -> Result<Vec<DueRetry>, StoreError> {
-    let rows = read.range(Tree::Due, Span::prefix(&[DueKind::Retry as u8]), Scan::Up).take(limit);
-    rows.map(|row| {
-        let (key, row) = row?;
-        let webhook = WebhookId::from_key(&key).ok_or_else(|| damaged("due"))?;
-        let next_at = key.get(1..1 + keys::TIME_BYTES).and_then(keys::read_time).ok_or_else(|| damaged("due"))?;
-        Ok(DueRetry { webhook, shard: marks::read_due_row(&row)?, next_at })
-    })
-    .collect()
+fn due(read: &dyn Read, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError> {
+    let due = lists::due(read, DueKind::Retry, shards, limit)?.into_iter();
+    Ok(due.map(|Due { at, shard, id }| DueRetry { webhook: WebhookId::from_bytes(id), shard, next_at: at }).collect())
 }
 
 #[async_trait]
@@ -131,8 +126,8 @@ impl<U: Units> Deliveries for U {
         self.write(Pace::Lazy, move |txn| finish(txn, attempt)).await
     }
 
-    async fn due_retries(&self, limit: usize) -> Result<Vec<DueRetry>, StoreError> {
-        self.read(|read| due(read, limit))
+    async fn due_retries(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError> {
+        self.read(|read| due(read, shards, limit))
     }
 
     async fn resume_webhook(&self, webhook: WebhookId, now: DateTime<Utc>) -> Result<(), StoreError> {

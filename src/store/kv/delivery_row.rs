@@ -2,7 +2,6 @@
 
 use super::engine::{Read, Tree, Value};
 use super::keys::DueKind;
-use super::marks::due_row;
 use super::rows::{Reader, Writer};
 use super::txn::Txn;
 use crate::ids::{JobId, WebhookId};
@@ -108,10 +107,10 @@ pub(super) fn keep(txn: &mut Txn<'_>, webhook: WebhookId, due_before: Option<Dat
     let due = delivery.due();
     if due != due_before {
         if let Some(at) = due_before {
-            txn.remove(Tree::Due, DueKind::Retry.key(at, webhook.as_bytes()));
+            txn.remove(Tree::Due, DueKind::Retry.key(delivery.shard, at, webhook.as_bytes()));
         }
         if let Some(at) = due {
-            txn.put(Tree::Due, DueKind::Retry.key(at, webhook.as_bytes()), due_row(delivery.shard));
+            txn.put(Tree::Due, DueKind::Retry.key(delivery.shard, at, webhook.as_bytes()), &[]);
         }
     }
     txn.put(Tree::Deliveries, webhook.as_bytes(), delivery.encode());
@@ -119,8 +118,8 @@ pub(super) fn keep(txn: &mut Txn<'_>, webhook: WebhookId, due_before: Option<Dat
 
 /// Removes it with its place in the index.
 pub(super) fn remove(txn: &mut Txn<'_>, webhook: WebhookId) -> Result<(), StoreError> {
-    if let Some(at) = delivery(txn, webhook)?.and_then(|delivery| delivery.due()) {
-        txn.remove(Tree::Due, DueKind::Retry.key(at, webhook.as_bytes()));
+    if let Some((delivery, at)) = delivery(txn, webhook)?.and_then(|delivery| delivery.due().map(|at| (delivery, at))) {
+        txn.remove(Tree::Due, DueKind::Retry.key(delivery.shard, at, webhook.as_bytes()));
     }
     txn.remove(Tree::Deliveries, webhook.as_bytes());
     Ok(())

@@ -53,7 +53,7 @@ trees! {
     LogPages "log_pages",
     /// webhook -> how far it has been served
     Deliveries "deliveries",
-    /// kind, time, feed or webhook -> shard
+    /// kind, shard, time, feed or webhook -> nothing
     Due "due",
     /// job -> JSON
     Jobs "jobs",

@@ -1,16 +1,17 @@
 //! Feeds: made, changed and deleted with their webhooks, and asked about.
 
-use super::engine::{Read, Scan, Span, Tree};
+use super::engine::{Read, Tree};
 use super::head::{self, Head};
 use super::keys::{self, DueKind, FromKey, Grave, Index};
+use super::lists::{self, Due};
 use super::marks::{self, Marks};
 use super::rows::{damaged, load, save};
 use super::txn::Txn;
-use super::{Pace, Units, calls, cleaning, ledger, lists, progress, runs};
+use super::{Pace, Units, calls, cleaning, ledger, progress, runs};
 use crate::ids::{ConnectionId, FeedId};
 use crate::store::{
     DueFeed, Feed, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress, RunFinish,
-    StoreError,
+    ShardId, StoreError,
 };
 use anyhook_connectors::model::ObjectType;
 use async_trait::async_trait;
@@ -153,15 +154,9 @@ pub(super) fn ping(txn: &mut Txn<'_>, feed: FeedId, now: DateTime<Utc>) -> Resul
     Ok(marks.pings)
 }
 
-fn due(read: &dyn Read, limit: usize) -> Result<Vec<DueFeed>, StoreError> {
-    let rows = read.range(Tree::Due, Span::prefix(&[DueKind::Poll as u8]), Scan::Up).take(limit);
-    rows.map(|row| {
-        let (key, row) = row?;
-        let feed = FeedId::from_key(&key).ok_or_else(|| damaged("due"))?;
-        let due_at = key.get(1..1 + keys::TIME_BYTES).and_then(keys::read_time).ok_or_else(|| damaged("due"))?;
-        Ok(DueFeed { feed, shard: marks::read_due_row(&row)?, due_at })
-    })
-    .collect()
+fn due(read: &dyn Read, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {
+    let due = lists::due(read, DueKind::Poll, shards, limit)?.into_iter();
+    Ok(due.map(|Due { at, shard, id }| DueFeed { feed: FeedId::from_bytes(id), shard, due_at: at }).collect())
 }
 
 #[async_trait]
@@ -188,8 +183,8 @@ impl<U: Units> Feeds for U {
         })
     }
 
-    async fn due_feeds(&self, limit: usize) -> Result<Vec<DueFeed>, StoreError> {
-        self.read(|read| due(read, limit))
+    async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {
+        self.read(|read| due(read, shards, limit))
     }
 
     async fn ping_feed(&self, feed: FeedId, now: DateTime<Utc>) -> Result<u64, StoreError> {

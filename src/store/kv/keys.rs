@@ -44,8 +44,8 @@ pub(super) enum DueKind {
 
 impl DueKind {
     /// The key of a row.
-    pub(super) fn key(self, at: DateTime<Utc>, id: &[u8; ID_BYTES]) -> Vec<u8> {
-        join(self as u8, &[&time(at), id])
+    pub(super) fn key(self, of: ShardId, at: DateTime<Utc>, id: &[u8; ID_BYTES]) -> Vec<u8> {
+        join(self as u8, &[&shard(of), &time(at), id])
     }
 }
 

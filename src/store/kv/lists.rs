@@ -1,11 +1,13 @@
-//! Lists: ids behind an index, rows in the order of their keys, and a part of a list in its order.
+//! Lists: ids behind an index, rows in the order of their keys, what is due, and a part of a list in its order.
 
 use super::engine::{Read, Scan, Span, Tree};
-use super::keys::FromKey;
+use super::keys::{self, DueKind, FromKey, ID_BYTES, TIME_BYTES, join};
 use super::rows::{damaged, from_json};
-use crate::store::{ListOrder, ListPage, ListSort, StoreError};
+use crate::store::{ListOrder, ListPage, ListSort, ShardId, StoreError};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// Ids at the end of index rows that begin with `prefix`, in their order, behind `after`.
 pub(super) fn ids<T: FromKey>(
@@ -28,6 +30,41 @@ pub(super) fn rows<T: DeserializeOwned>(
 ) -> Result<Vec<T>, StoreError> {
     let rows = read.range(tree, Span::after(&[], after), Scan::Up).take(limit);
     rows.map(|row| from_json(what, &row?.1)).collect()
+}
+
+/// A feed or webhook that is due. They sort by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Due {
+    pub(super) at: DateTime<Utc>,
+    pub(super) shard: ShardId,
+    pub(super) id: [u8; ID_BYTES],
+}
+
+/// What of these shards is due, soonest first. No shard is read further than it has to be.
+pub(super) fn due(read: &dyn Read, kind: DueKind, shards: &[ShardId], limit: usize) -> Result<Vec<Due>, StoreError> {
+    let mut scans: Vec<_> =
+        shards.iter().map(|shard| read.prefix(Tree::Due, &join(kind as u8, &[&keys::shard(*shard)]))).collect();
+    let mut next = BinaryHeap::new();
+    let mut draw = |next: &mut BinaryHeap<_>, from: usize| {
+        if let Some((key, _)) = scans[from].next().transpose()? {
+            next.push(Reverse((read_due(shards[from], &key).ok_or_else(|| damaged("due"))?, from)));
+        }
+        Ok(())
+    };
+    (0..shards.len()).try_for_each(|from| draw(&mut next, from))?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(Reverse((due, from))) = next.pop()
+    {
+        found.push(due);
+        draw(&mut next, from)?;
+    }
+    Ok(found)
+}
+
+fn read_due(shard: ShardId, key: &[u8]) -> Option<Due> {
+    let (at, id) = key.get(3..)?.split_at_checked(TIME_BYTES)?;
+    Some(Due { at: keys::read_time(at)?, shard, id: id.try_into().ok()? })
 }
 
 /// What a row is sorted by.

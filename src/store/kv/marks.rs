@@ -56,10 +56,10 @@ pub(super) fn marks(read: &dyn Read, feed: FeedId) -> Result<Option<Marks>, Stor
 pub(super) fn keep(txn: &mut Txn<'_>, feed: FeedId, due_before: Option<DateTime<Utc>>, marks: &Marks) {
     if marks.due != due_before {
         if let Some(at) = due_before {
-            txn.remove(Tree::Due, DueKind::Poll.key(at, feed.as_bytes()));
+            txn.remove(Tree::Due, DueKind::Poll.key(marks.shard, at, feed.as_bytes()));
         }
         if let Some(at) = marks.due {
-            txn.put(Tree::Due, DueKind::Poll.key(at, feed.as_bytes()), due_row(marks.shard));
+            txn.put(Tree::Due, DueKind::Poll.key(marks.shard, at, feed.as_bytes()), &[]);
             if due_before.is_none_or(|before| at < before) {
                 txn.wake(Wake::FeedDue(feed));
             }
@@ -70,21 +70,9 @@ pub(super) fn keep(txn: &mut Txn<'_>, feed: FeedId, due_before: Option<DateTime<
 
 /// Removes it with its row in the index.
 pub(super) fn remove(txn: &mut Txn<'_>, feed: FeedId) -> Result<(), StoreError> {
-    if let Some(at) = marks(txn, feed)?.and_then(|marks| marks.due) {
-        txn.remove(Tree::Due, DueKind::Poll.key(at, feed.as_bytes()));
+    if let Some((marks, at)) = marks(txn, feed)?.and_then(|marks| marks.due.map(|at| (marks, at))) {
+        txn.remove(Tree::Due, DueKind::Poll.key(marks.shard, at, feed.as_bytes()));
     }
     txn.remove(Tree::FeedMarks, feed.as_bytes());
     Ok(())
-}
-
-/// A row of the index of what is due.
-pub(super) fn due_row(shard: ShardId) -> Value {
-    let mut row = Writer::new(FORMAT);
-    row.u16(shard.0);
-    row.finish()
-}
-
-/// Reads what [`due_row`] wrote.
-pub(super) fn read_due_row(row: &[u8]) -> Result<ShardId, StoreError> {
-    Ok(ShardId(Reader::new("due", FORMAT, row)?.u16()?))
 }

@@ -2,27 +2,25 @@
 
 use super::engine::{Read, Tree, Value};
 use super::keys::under;
-use super::rows::{Reader, Writer};
+use super::rows::{Reader, Writer, damaged};
 use super::txn::Txn;
 use crate::ids::FeedId;
 use crate::store::{Progress, StoreError};
-use anyhook_connectors::walk::Checkpoint;
 
 pub(super) const WHAT: &str = "progress";
 pub(super) const FORMAT: u8 = 1;
 
-pub(super) fn encode(progress: &Progress) -> Value {
+pub(super) fn encode(progress: &Progress) -> Result<Value, StoreError> {
     let mut row = Writer::new(FORMAT);
     row.option(progress.watermark, Writer::time);
     row.option(progress.server_time, Writer::time);
     row.option(progress.cursor.as_deref(), Writer::text);
-    row.option(progress.checkpoint.as_ref(), |row, checkpoint| {
-        row.option(checkpoint.from, Writer::time);
-        row.u64(checkpoint.offset);
-        row.option(checkpoint.token.as_deref(), Writer::text);
-    });
+    // A walk's own state: its fields are the walk's business, so that it stands as JSON.
+    let checkpoint = progress.checkpoint.as_ref().map(serde_json::to_string).transpose();
+    let checkpoint = checkpoint.map_err(|error| StoreError::Unreadable(format!("no checkpoint: {error}")))?;
+    row.option(checkpoint.as_deref(), Writer::text);
     row.option(progress.etag.as_deref(), Writer::text);
-    row.finish()
+    Ok(row.finish())
 }
 
 pub(super) fn decode(row: &[u8]) -> Result<Progress, StoreError> {
@@ -31,9 +29,10 @@ pub(super) fn decode(row: &[u8]) -> Result<Progress, StoreError> {
         watermark: row.option(Reader::time)?,
         server_time: row.option(Reader::time)?,
         cursor: row.option(Reader::text)?,
-        checkpoint: row.option(|row| {
-            Ok(Checkpoint { from: row.option(Reader::time)?, offset: row.u64()?, token: row.option(Reader::text)? })
-        })?,
+        checkpoint: row
+            .option(Reader::text)?
+            .map(|json| serde_json::from_str(&json).map_err(|_| damaged(WHAT)))
+            .transpose()?,
         etag: row.option(Reader::text)?,
     })
 }
@@ -44,6 +43,7 @@ pub(super) fn progress(read: &dyn Read, feed: FeedId, parent: &str) -> Result<Op
 }
 
 /// Sets it.
-pub(super) fn keep(txn: &mut Txn<'_>, feed: FeedId, parent: &str, progress: &Progress) {
-    txn.put(Tree::Progress, under(feed.as_bytes(), parent.as_bytes()), encode(progress));
+pub(super) fn keep(txn: &mut Txn<'_>, feed: FeedId, parent: &str, progress: &Progress) -> Result<(), StoreError> {
+    txn.put(Tree::Progress, under(feed.as_bytes(), parent.as_bytes()), encode(progress)?);
+    Ok(())
 }

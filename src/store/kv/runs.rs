@@ -17,7 +17,7 @@ pub(super) fn commit_page(txn: &mut Txn<'_>, mut commit: PageCommit) -> Result<P
         return Err(StoreError::Conflict("log"));
     }
     let before = head.clone();
-    progress::keep(txn, commit.feed, &commit.parent, &commit.progress);
+    progress::keep(txn, commit.feed, &commit.parent, &commit.progress)?;
     if let Some(forget_before_ms) = commit.forget_before_ms {
         head.swept = ledger::sweep(txn, commit.feed, &head.swept, forget_before_ms)?;
     }
