@@ -15,6 +15,7 @@ use crate::contract::{
     ApiRequest, ApiResponse, AuthField, AuthMethod, AuthScheme, Connector, ConnectorError, Found, GetJob, Manifest,
     Next, ObjectSpec, Page, PageJob, Parent, RateLimit, TokenField, Verdict,
 };
+use crate::json::Text;
 use crate::model::ObjectType;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -126,21 +127,52 @@ impl Connector for WordPress {
 
     /// A page past the end is answered 400: that is an end, not an error. A 404 without WordPress's own error for an
     /// unknown id comes from a site without this API, and says nothing of records.
+    ///
+    /// Whom WordPress does not know, it answers as it answers anybody (seen in 6.1), until something is asked for that
+    /// takes an account, such as the trash: then it is a 400 with a 401 inside.
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
-        let code = || response.json().map(|Failure { code }| code.0).unwrap_or_default();
+        let failure = || response.json::<Failure<'_>>().unwrap_or_default();
+        let has_code = |ends: &str| failure().code.is_some_and(|code| code.0.ends_with(ends));
         match response.status {
-            400 if code() == PAST_THE_END => Verdict::Read,
-            404 if !code().ends_with("_invalid_id") => Verdict::Permanent,
+            400 if has_code(PAST_THE_END) => Verdict::Read,
+            400 if failure().inner_status() == Some(401) => Verdict::Credential,
+            404 if !has_code("_invalid_id") => Verdict::Permanent,
             status => Verdict::of_status(status),
         }
     }
 }
 
 /// WordPress's own errors (developer.wordpress.org, "REST API Handbook", "Responses").
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Failure<'a> {
-    #[serde(borrow)]
-    code: crate::json::Text<'a>,
+    #[serde(borrow, default)]
+    code: Option<Text<'a>>,
+    #[serde(default)]
+    data: FailureData,
+}
+
+#[derive(Default, Deserialize)]
+struct FailureData {
+    #[serde(default)]
+    details: BTreeMap<String, Detail>,
+}
+
+/// What is wrong with one parameter.
+#[derive(Deserialize)]
+struct Detail {
+    data: Option<DetailData>,
+}
+
+#[derive(Deserialize)]
+struct DetailData {
+    status: Option<u16>,
+}
+
+impl Failure<'_> {
+    /// The status that a parameter alone would have been answered with.
+    fn inner_status(&self) -> Option<u16> {
+        self.data.details.values().find_map(|detail| detail.data.as_ref()?.status)
+    }
 }
 
 /// How a listing goes on. A page may be short because records are hidden from this account, so the vendor's count
