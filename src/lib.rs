@@ -11,6 +11,7 @@ pub mod clock;
 pub mod context;
 pub mod credentials;
 pub mod ids;
+pub mod ingress;
 pub mod leases;
 pub mod limits;
 pub mod log;

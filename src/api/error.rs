@@ -104,6 +104,7 @@ impl ApiError {
     }
 
     /// What the client is told.
+    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

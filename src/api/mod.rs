@@ -8,7 +8,7 @@ mod auth;
 mod connections;
 pub(crate) mod error;
 mod fallback;
-mod find;
+pub(crate) mod find;
 mod health;
 mod integrations;
 mod limiter;

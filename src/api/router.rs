@@ -3,13 +3,14 @@
 use super::state::{Api, ApiOptions};
 use super::{api_calls, connections, fallback, health, integrations, limits, webhooks};
 use crate::context::Context;
+use crate::ingress;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// The API and the health pages.
+/// The API, the ingress and the health pages.
 pub fn router(context: Context, options: ApiOptions) -> Router {
     let api = Arc::new(Api::new(context, options));
     Router::new()
@@ -34,6 +35,7 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/integration/auth/{workspace_id}/{integration}", get(integrations::auth_url))
         .route("/unified/apicall", get(api_calls::list))
         .route("/unified/apicall/{id}", get(api_calls::get))
+        .route("/ingress/{connection_id}", post(ingress::take))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(from_fn_with_state(api.clone(), limits::bounded))

@@ -1,0 +1,10 @@
+//! The ingress: webhooks that vendors push to `/ingress/{connection_id}`.
+//!
+//! A delivery is verified before it is parsed ([`verify`]), read by its connector, held against the ledger, and
+//! acknowledged once it is durable. What cannot be ordered, compared or matched becomes a ping, and the feed is polled.
+
+mod arrival;
+mod take;
+pub mod verify;
+
+pub(crate) use take::take;

@@ -1,0 +1,138 @@
+//! `POST /ingress/{connection_id}`
+
+use super::arrival::Ledgers;
+use super::verify::{Delivery, NotVerified, verify};
+use crate::api::error::ApiError;
+use crate::api::find;
+use crate::api::state::Api;
+use crate::api::wire::{Segments, read_capped, shorten};
+use crate::credentials::Credentials;
+use crate::store::{ArrivalCommit, Connection, StoreError};
+use anyhook_connectors::contract::{Account, Arrival, Connector, Headers, NativeEvent};
+use axum::extract::{Request, State};
+use bytes::Bytes;
+use http::StatusCode;
+use http::request::Parts;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use url::form_urlencoded;
+
+/// How often a delivery is held against the ledger anew because another part wrote first.
+const TRIES_MAX: u32 = 16;
+
+/// Takes a delivery in: verified before it is parsed, durable before it is acknowledged.
+///
+/// A paused connection answers 403, so that the vendor tries again later or a person sees it there; what is missed
+/// meanwhile is polled once the pause ends.
+pub(crate) async fn take(
+    State(api): State<Arc<Api>>,
+    Segments(id): Segments<String>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    let (parts, body) = request.into_parts();
+    let connection = connection(&api, &id).await?;
+    api.arrivals.check(&connection.id).map_err(ApiError::too_many)?;
+    let connector = find::connector(&connection.integration)?;
+    let body = read_capped(&parts.headers, body, api.context.limits.api.ingress_body_bytes_max).await?;
+    let headers = Headers::from_pairs(
+        parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned())),
+    );
+    check(&api, &connection, connector, &parts, &headers, &body)?;
+    if connection.is_paused {
+        return Err(ApiError::forbidden(
+            "the connection is paused; set its is_paused to false, or stop these webhooks",
+        ));
+    }
+    let query: BTreeMap<String, String> =
+        form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let account = Account { meta: &connection.profile.meta };
+    let arrivals = connector
+        .read_event(&NativeEvent { account, headers: &headers, query: &query, body: &body })
+        .map_err(|error| ApiError::bad_request(format!("the webhook cannot be read: {error}")))?;
+    keep(&api, &connection, connector, &arrivals).await?;
+    Ok(StatusCode::OK)
+}
+
+async fn connection(api: &Api, id: &str) -> Result<Connection, ApiError> {
+    let missing = || {
+        let message = format!("there is no connection `{}`; remove this webhook at the vendor", shorten(id));
+        ApiError::new(StatusCode::NOT_FOUND, message)
+    };
+    let id = id.parse().map_err(|_| missing())?;
+    api.context.store.connection(id).await?.ok_or_else(missing)
+}
+
+/// Refuses what is not the vendor's.
+fn check(
+    api: &Api,
+    connection: &Connection,
+    connector: &dyn Connector,
+    parts: &Parts,
+    headers: &Headers,
+    body: &Bytes,
+) -> Result<(), ApiError> {
+    let manifest = connector.manifest();
+    let native = manifest
+        .native
+        .as_ref()
+        .ok_or_else(|| ApiError::unsupported(format!("{} has no webhooks that Anyhook knows", manifest.name)))?;
+    let secret = Credentials::open(&api.context.vault, connection)?.webhook_secret.ok_or_else(|| {
+        ApiError::field("auth.meta.webhook_secret", "is not set at this connection; without it nothing can be verified")
+    })?;
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    let url = format!("{}{target}", api.context.public_url);
+    let delivery = Delivery { method: parts.method.as_str(), url: &url, headers, body };
+    verify(&native.verification, &secret, &delivery, api.context.clock.now()).map_err(|error| {
+        tracing::warn!(connection = %connection.id, %error, "a pushed webhook was refused");
+        metrics::counter!("anyhook_ingress_refused_total", "integration" => manifest.integration).increment(1);
+        match error {
+            NotVerified::Missing(_) | NotVerified::BadSecret => ApiError::bad_request(error.to_string()),
+            NotVerified::Wrong | NotVerified::Stale(_) => ApiError::unauthorized(error.to_string()),
+        }
+    })
+}
+
+/// Keeps what a delivery comes to, for all feeds it touches at once.
+async fn keep(
+    api: &Api,
+    connection: &Connection,
+    connector: &dyn Connector,
+    arrivals: &[Arrival<'_>],
+) -> Result<(), ApiError> {
+    let (store, limits) = (&api.context.store, &api.context.limits);
+    if arrivals.iter().all(|arrival| matches!(arrival, Arrival::Ignore)) {
+        return Ok(());
+    }
+    let mut tries = 0;
+    loop {
+        let now = api.context.clock.now();
+        let ledgers = Ledgers {
+            store: store.as_ref(),
+            manifest: connector.manifest(),
+            log_bytes_max: limits.poll.log_bytes_max,
+            page_bytes_max: limits.poll.log_page_bytes_max,
+            now,
+        };
+        let mut commit = ArrivalCommit { connection: connection.id, appends: Vec::new(), pings: Vec::new(), now };
+        for feed in store.feeds_of_connection(connection.id, limits.api.webhooks_per_connection_max).await? {
+            let share = ledgers.share(&feed, arrivals).await?;
+            commit.appends.extend(share.append);
+            commit.pings.extend(share.ping.then_some(feed.id));
+        }
+        if commit.appends.is_empty() && commit.pings.is_empty() {
+            return Ok(());
+        }
+        let (appends, pings) = (commit.appends.len(), commit.pings.len());
+        match store.commit_arrival(commit).await {
+            Ok(()) => {
+                tracing::debug!(connection = %connection.id, appends, pings, "a pushed webhook was taken in");
+                return Ok(());
+            }
+            Err(StoreError::Conflict(_)) if tries < TRIES_MAX => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
