@@ -42,7 +42,7 @@ pub use workspace::{SignatureEncoding, Workspace, Workspaces};
 
 use crate::ids::{ConnectionId, FeedId, JobId, WebhookId};
 use thiserror::Error;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Why a call failed. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -76,6 +76,12 @@ pub trait Store:
     /// - Every committed change that a [`Wake`] describes is sent after it is durable.
     /// - A receiver that lags is told so by the channel and looks for itself.
     fn wakes(&self) -> broadcast::Receiver<Wake>;
+
+    /// Why the store has failed for good, once it has: the process has to end, and be started again. A store that never
+    /// does so keeps the default.
+    fn failure(&self) -> watch::Receiver<Option<String>> {
+        watch::channel(None).1
+    }
 }
 
 /// Something durable happened that someone may be waiting for.

@@ -1,0 +1,88 @@
+//! The engine: everything that works in the background, started and stopped together.
+
+use crate::context::Context;
+use crate::poll;
+use crate::poll::transport::Vendors;
+use crate::store::StoreError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Rows that a clean-up removes in one go.
+const CLEAN_UP_ROWS: usize = 1_000;
+/// The wait between clean-ups once nothing is left.
+const CLEAN_UP_EVERY: Duration = Duration::from_secs(30);
+
+/// A running engine.
+#[derive(Debug)]
+pub struct Engine {
+    context: Context,
+    vendors: Arc<Vendors>,
+    working: CancellationToken,
+    leasing: CancellationToken,
+    tasks: TaskTracker,
+    lease_task: TaskTracker,
+}
+
+impl Engine {
+    /// Takes the shards that are free and starts working on them.
+    pub async fn start(context: Context) -> Result<Engine, StoreError> {
+        context.leases.renew(context.store.as_ref(), &context.clock).await?;
+        let engine = Engine {
+            vendors: Arc::new(Vendors::new(context.clone())),
+            context,
+            working: CancellationToken::new(),
+            leasing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            lease_task: TaskTracker::new(),
+        };
+        let (context, stop) = (engine.context.clone(), engine.leasing.clone());
+        engine.lease_task.spawn(async move { context.leases.run(context.store.as_ref(), &context.clock, stop).await });
+        engine.tasks.spawn(poll::run(engine.vendors.clone(), engine.working.clone()));
+        engine.tasks.spawn(clean_up(engine.context.clone(), engine.working.clone()));
+        Ok(engine)
+    }
+
+    /// Ends when the engine cannot go on, with the reason: the store has failed for good.
+    pub async fn failed(&mut self) -> StoreError {
+        let mut failure = self.context.store.failure();
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => StoreError::Unavailable(reason.clone().unwrap_or_default()),
+            // A store that cannot fail for good has let go of its end.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The way to vendors, with the budgets that polling uses.
+    pub fn vendors(&self) -> Arc<Vendors> {
+        self.vendors.clone()
+    }
+
+    /// Takes no new work, waits for what is in flight, and gives the shards back.
+    pub async fn stop(self) {
+        self.working.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.leasing.cancel();
+        self.lease_task.close();
+        self.lease_task.wait().await;
+    }
+}
+
+/// Removes the rows of deleted feeds, a bounded number at a time.
+async fn clean_up(context: Context, stop: CancellationToken) {
+    loop {
+        let wait = match context.store.clean_up(CLEAN_UP_ROWS).await {
+            Ok(true) => Duration::from_millis(10),
+            Ok(false) => CLEAN_UP_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "rows of deleted feeds could not be removed yet");
+                CLEAN_UP_EVERY
+            }
+        };
+        if stop.run_until_cancelled(context.clock.sleep(wait)).await.is_none() {
+            return;
+        }
+    }
+}
