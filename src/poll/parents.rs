@@ -1,4 +1,5 @@
-//! The parents under which a feed's records live: named by its filters, or listed and kept for a while.
+//! The parents under which a feed's records live: named by its filters, or listed and kept for a while. The parts of a
+//! listing that the vendor has in several places are read the same way.
 
 use super::error::PollError;
 use super::transport::{CallCost, Vendors};
@@ -26,7 +27,8 @@ struct Listed {
 pub struct ParentLists(Mutex<HashMap<FeedId, Listed>>);
 
 impl Vendors {
-    /// A feed's parents in the order of their ids; none for records that live under nothing.
+    /// A feed's parents, or the parts of its listing, in the order of their ids; none for records that live under
+    /// nothing in one listing.
     ///
     /// A parent that comes to be after its feed started is read from the feed's start, so a list that is some minutes
     /// old delays its records and loses none.
@@ -38,10 +40,13 @@ impl Vendors {
         feed: &Feed,
         cost: &mut CallCost,
     ) -> Result<Option<Arc<Vec<Parent>>>, PollError> {
+        let parts = connector.parts(spec, &feed.filters);
+        if !parts.is_empty() {
+            return Ok(Some(Arc::new(in_order(parts))));
+        }
         let Some(parent_type) = spec.parent else { return Ok(None) };
-        if let Some(mut named) = connector.named_parents(&feed.filters) {
-            named.sort_by(|a, b| a.id.cmp(&b.id));
-            return Ok(Some(Arc::new(named)));
+        if let Some(named) = connector.named_parents(&feed.filters) {
+            return Ok(Some(Arc::new(in_order(named))));
         }
         let now = self.context.clock.now();
         let kept_for =
@@ -119,4 +124,11 @@ impl Vendors {
             }
         }
     }
+}
+
+/// Jobs go through parents in this order, and resume in it.
+fn in_order(mut parents: Vec<Parent>) -> Vec<Parent> {
+    parents.sort_by(|a, b| a.id.cmp(&b.id));
+    parents.dedup();
+    parents
 }
