@@ -1,0 +1,87 @@
+//! `/unified/connection`
+
+use crate::http_support::{Server, sandbox};
+use anyhook::credentials::Credentials;
+use serde_json::json;
+
+#[tokio::test]
+async fn secrets_are_sealed_and_never_answered() {
+    let server = Server::start().await;
+    let made = server.call("POST", "/unified/connection", &sandbox()).await;
+    let body = made.ok();
+    assert_eq!(body["integration_type"], "sandbox");
+    assert_eq!(body["integration_name"], "Sandbox");
+    assert_eq!(body["environment"], "Production");
+    assert_eq!(body["auth"], json!({"api_url": "http://127.0.0.1:9/"}));
+    assert!(body["permissions"].as_array().unwrap().contains(&json!("crm_contact_read")));
+    let id = body["id"].as_str().unwrap();
+    for answer in
+        [made, server.get(&format!("/unified/connection/{id}")).await, server.get("/unified/connection").await]
+    {
+        assert!(!answer.text.contains("very-secret"), "{answer:?}");
+    }
+    let stored = server.store.connection(id.parse().unwrap()).await.unwrap().unwrap();
+    assert!(!serde_json::to_string(&stored).unwrap().contains("very-secret"));
+    let opened = Credentials::open(&server.context.vault, &stored).unwrap();
+    assert_eq!(opened.token.as_deref(), Some("t-very-secret"));
+    assert_eq!(opened.webhook_secret.as_deref(), Some("whs-very-secret"));
+}
+
+#[tokio::test]
+async fn both_verbs_merge_and_leave_what_is_read_only() {
+    let server = Server::start().await;
+    let id = server.connection().await;
+    let path = format!("/unified/connection/{id}");
+    let mut whole = server.get(&path).await.ok();
+    whole["environment"] = json!("Sandbox");
+    whole["created_at"] = json!("2001-01-01T00:00:00Z");
+    whole["id"] = json!("000000000000000000000000");
+    let unchanged = server.call("PUT", &path, &whole).await.ok();
+    assert_eq!(unchanged["environment"], "Production");
+    assert_eq!(unchanged, server.get(&path).await.ok());
+    let before = server.store.connection(id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((before.revision, before.auth_revision), (before.revision, 0), "an echo brings no credentials");
+    let change =
+        json!({"external_xref": "customer-7", "is_paused": true, "auth": {"name": "Ann", "meta": {"tenant": "a"}}});
+    let changed = server.call("PATCH", &path, &change).await.ok();
+    assert_eq!(changed["external_xref"], "customer-7");
+    assert_eq!(changed["auth"]["meta"]["tenant"], "a");
+    assert_eq!(changed["auth"]["api_url"], "http://127.0.0.1:9/");
+    server.call("PUT", &path, &json!({"auth": {"token": "t2"}})).await.ok();
+    let after = server.store.connection(id.parse().unwrap()).await.unwrap().unwrap();
+    let opened = Credentials::open(&server.context.vault, &after).unwrap();
+    assert_eq!(opened.token.as_deref(), Some("t2"));
+    assert_eq!(opened.webhook_secret.as_deref(), Some("whs-very-secret"));
+    assert_eq!((after.bucket == before.bucket, after.auth_revision), (true, 2));
+    server.call("PATCH", &path, &json!({"auth": {"token": ""}})).await.refused(400, "auth.token");
+}
+
+#[tokio::test]
+async fn deleting_one_ends_its_webhooks() {
+    let server = Server::start().await;
+    let id = server.connection().await;
+    let webhook = server.webhook(&id, json!({})).await;
+    let headers = [("authorization", server.key.as_str())];
+    let answer = server.send("DELETE", &format!("/unified/connection/{id}"), &headers, b"").await;
+    assert_eq!(answer.status, 200);
+    server.get(&format!("/unified/connection/{id}")).await.refused(404, &id);
+    let webhook = webhook["id"].as_str().unwrap();
+    server.get(&format!("/unified/webhook/{webhook}")).await.refused(404, webhook);
+}
+
+#[tokio::test]
+async fn the_same_credential_shares_a_budget_and_another_does_not() {
+    let server = Server::start().await;
+    let bucket = async |token: &str| {
+        let mut body = sandbox();
+        body["auth"]["token"] = json!(token);
+        let id = server.call("POST", "/unified/connection", &body).await.ok()["id"].as_str().unwrap().to_owned();
+        let row = server.store.connection(id.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(row.shard, anyhook::store::ShardId::of_bucket(&row.bucket));
+        assert!(!row.bucket.contains(token));
+        row.bucket
+    };
+    let first = bucket("one").await;
+    assert_eq!(first, bucket("one").await);
+    assert_ne!(first, bucket("two").await);
+}

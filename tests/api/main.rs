@@ -1,0 +1,9 @@
+//! The HTTP API as a client sees it: the wire's rules, what each noun does, and how mistakes are told.
+
+#[path = "../http_support/mod.rs"]
+mod http_support;
+
+mod bad_input;
+mod connections;
+mod rules;
+mod webhooks;

@@ -1,0 +1,104 @@
+//! `/unified/webhook`
+
+use crate::http_support::{Server, webhook};
+use anyhook::ids::WebhookId;
+use anyhook::store::{JobMode, JobState};
+use serde_json::json;
+
+fn id_of(webhook: &serde_json::Value) -> &str {
+    webhook["id"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_webhook_is_made_answered_and_listed() {
+    let server = Server::start().await;
+    let connection = server.connection().await;
+    let made = server.webhook(&connection, json!({"interval": 0.5})).await;
+    assert_eq!(id_of(&made).len(), 24);
+    assert_eq!(made["connection_id"], connection.as_str());
+    assert_eq!(made["webhook_type"], "native", "the connection has a secret for the vendor's own");
+    assert_eq!(made["integration_type"], "sandbox");
+    assert_eq!(made["environment"], "Production");
+    assert_eq!((&made["is_healthy"], &made["is_paused"]), (&json!(true), &json!(false)));
+    assert_eq!(made["runs"], json!([]));
+    let polled = server.webhook(&connection, json!({"webhook_type": "virtual", "interval": 0.5})).await;
+    assert_eq!((&polled["webhook_type"], &polled["interval"]), (&json!("virtual"), &json!(0.5)));
+    assert_eq!(server.get(&format!("/unified/webhook/{}", id_of(&made))).await.ok(), made);
+    let listed = server.get(&format!("/unified/webhook?connection_id={connection}&object=crm_contact")).await.ok();
+    assert_eq!(listed, json!([made, polled]));
+}
+
+#[tokio::test]
+async fn include_all_makes_the_job_of_the_initial_sync() {
+    let server = Server::start().await;
+    let connection = server.connection().await;
+    let body = webhook(&connection, json!({}));
+    let made = server.call("POST", "/unified/webhook?include_all=true", &body).await.ok();
+    let id: WebhookId = id_of(&made).parse().unwrap();
+    let jobs = server.store.jobs_of_webhook(id, 10).await.unwrap();
+    let row = server.store.webhook(id).await.unwrap().unwrap();
+    assert_eq!(jobs.len(), 1);
+    assert_eq!((jobs[0].mode, &jobs[0].state, jobs[0].feed_id), (JobMode::Initial, &JobState::Running, row.feed_id));
+    let plain = server.call("POST", "/unified/webhook?include_all=false", &body).await.ok();
+    assert!(server.store.jobs_of_webhook(id_of(&plain).parse().unwrap(), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn updates_merge_and_what_cannot_change_stays() {
+    let server = Server::start().await;
+    let connection = server.connection().await;
+    let other = server.connection().await;
+    let made = server.webhook(&connection, json!({"webhook_type": "virtual"})).await;
+    let path = format!("/unified/webhook/{}", id_of(&made));
+    let mut whole = made.clone();
+    for (field, value) in [
+        ("environment", json!("Sandbox")),
+        ("connection_id", json!(other)),
+        ("object_type", json!("crm_deal")),
+        ("webhook_type", json!("native")),
+        ("is_healthy", json!(false)),
+        ("filters", json!({})),
+    ] {
+        whole[field] = value;
+    }
+    assert_eq!(server.call("PUT", &path, &whole).await.ok(), made, "nothing changed, not even updated_at");
+    let change = json!({"event": "created", "interval": 5.0, "fields": "id", "page_max_limit": 7.0, "is_paused": true,
+        "hook_url": "https://other.example/"});
+    let changed = server.call("PATCH", &path, &change).await.ok();
+    for (field, value) in change.as_object().unwrap() {
+        let same =
+            changed[field] == *value || changed[field].as_f64().is_some_and(|number| value.as_f64() == Some(number));
+        assert!(same, "{field}: {} is not {value}", changed[field]);
+    }
+    server.call("PUT", &path, &json!({"filters": {"a": "b"}})).await.refused(400, "filters");
+    assert_eq!(server.get(&path).await.ok(), changed);
+}
+
+#[tokio::test]
+async fn trigger_and_resume_are_durable_before_they_are_answered() {
+    let server = Server::start().await;
+    let connection = server.connection().await;
+    let made = server.webhook(&connection, json!({})).await;
+    let id: WebhookId = id_of(&made).parse().unwrap();
+    let feed = server.store.webhook(id).await.unwrap().unwrap().feed_id;
+    let pings = server.store.pings(feed).await.unwrap();
+    let headers = [("authorization", server.key.as_str())];
+    assert_eq!(server.send("PUT", &format!("/unified/webhook/{id}/trigger"), &headers, b"").await.status, 200);
+    assert_eq!(server.store.pings(feed).await.unwrap(), pings + 1);
+    let resumed = server.send("PUT", &format!("/unified/webhook/{id}/resume"), &headers, b"").await.ok();
+    assert_eq!(resumed["is_healthy"], true);
+    server.call("PATCH", &format!("/unified/webhook/{id}"), &json!({"is_paused": true})).await.ok();
+    server.send("PUT", &format!("/unified/webhook/{id}/trigger"), &headers, b"").await.refused(403, "paused");
+}
+
+#[tokio::test]
+async fn deleting_ends_it() {
+    let server = Server::start().await;
+    let connection = server.connection().await;
+    let made = server.webhook(&connection, json!({})).await;
+    let path = format!("/unified/webhook/{}", id_of(&made));
+    let headers = [("authorization", server.key.as_str())];
+    assert_eq!(server.send("DELETE", &path, &headers, b"").await.status, 200);
+    server.send("DELETE", &path, &headers, b"").await.refused(404, id_of(&made));
+    assert_eq!(server.get("/unified/webhook").await.ok(), json!([]));
+}
