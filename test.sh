@@ -52,11 +52,11 @@ install_packages() {
     mkdir -p target
     export DEBIAN_FRONTEND=noninteractive
     as_root apt-get update -qq
-    apt_install debconf ruby-bundler
+    installed ruby-bundler || apt_install ruby-bundler
     echo 'redmine redmine/instances/default/dbconfig-install boolean false' | as_root debconf-set-selections
     # Ruby's own, newer bundler takes gems that Debian packages for missing, and Redmine's set-up fails on that.
-    BUNDLER_VERSION=$(dpkg-query -W -f '${source:Upstream-Version}' ruby-bundler)
-    export BUNDLER_VERSION
+    BUNDLER_VERSION=$(dpkg-query -W -f '${Version}' ruby-bundler)
+    export BUNDLER_VERSION=${BUNDLER_VERSION%%-*}
     without_services apt_install "${missing[@]}" || { tail -50 target/test-packages.log; return 1; }
     unset BUNDLER_VERSION
 }

@@ -85,7 +85,7 @@ def prepare(tree, database):
     (instance / "config" / "database.yml").write_text(DATABASE.format(path=database))
     (instance / "config" / "secret_key.txt").write_text("a secret for tests only, as long as Rails wants it" * 2)
     (tree / "Gemfile.local").write_text(GEMFILE_LOCAL)
-    version = run(["dpkg-query", "-W", "-f", "${source:Upstream-Version}", "ruby-bundler"], "dpkg-query").strip()
+    version = run(["dpkg-query", "-W", "-f", "${Version}", "ruby-bundler"], "dpkg-query").split("-")[0]
     return {
         **os.environ,
         "RAILS_ENV": "production",

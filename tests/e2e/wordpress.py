@@ -78,7 +78,7 @@ def database(directory):
     directory.mkdir()
     run(
         ["mariadb-install-db", "--no-defaults", f"--user={user}", f"--datadir={directory}", "--skip-test-db"]
-        + ["--auth-root-authentication-method=normal"],
+        + ["--auth-root-authentication-method=normal", "--force"],
         "mariadb-install-db",
     )
     socket = directory / "socket"
