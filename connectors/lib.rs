@@ -8,6 +8,7 @@ pub mod contract;
 mod fixtures;
 pub mod github;
 pub mod json;
+pub mod kinto;
 pub mod model;
 pub mod redmine;
 pub mod sandbox;
@@ -17,7 +18,8 @@ pub mod wordpress;
 use contract::Connector;
 
 /// Every integration, sorted by name: one line each.
-static REGISTRY: &[&dyn Connector] = &[&github::GitHub, &redmine::Redmine, &sandbox::Sandbox, &wordpress::WordPress];
+static REGISTRY: &[&dyn Connector] =
+    &[&github::GitHub, &kinto::Kinto, &redmine::Redmine, &sandbox::Sandbox, &wordpress::WordPress];
 
 /// Every integration, sorted by name.
 pub fn all() -> &'static [&'static dyn Connector] {

@@ -138,7 +138,8 @@ pub struct RateLimit {
     pub description: &'static str,
     /// Header with the requests left in the window, in lower case.
     pub remaining_header: Option<&'static str>,
-    /// Header with the end of the window: epoch seconds or milliseconds, or seconds from now.
+    /// Header with the end of the window: epoch seconds or milliseconds, or seconds from now. Where no header tells what
+    /// remains, this one is sent only by a vendor that wants to be left alone until then.
     pub reset_header: Option<&'static str>,
 }
 

@@ -21,6 +21,9 @@ pub fn hint(headers: &Headers, limit: &RateLimit, now: DateTime<Utc>) -> Hint {
         reset: number(limit.reset_header).map(|reset| until(reset, now)),
         retry_after: headers.get("retry-after").and_then(|text| retry_after(text, now)),
     };
+    if limit.remaining_header.is_none() && hint.reset.is_some() {
+        hint.remaining = Some(0);
+    }
     if let Some(draft) = headers.get("ratelimit") {
         for item in draft.split([';', ',']).map(str::trim) {
             if let Some(remaining) = item.strip_prefix("r=").and_then(|text| text.parse().ok()) {
@@ -92,6 +95,15 @@ mod tests {
         assert_eq!(read(&[("retry-after", "Tue, 14 Nov 2023 22:14:20 GMT")]).retry_after, minute);
         let draft = read(&[("ratelimit", "\"default\";r=50;t=60")]);
         assert_eq!((draft.remaining, draft.reset), (Some(50), minute));
+    }
+
+    #[test]
+    fn a_reset_without_a_count_is_a_wish_for_a_pause() {
+        let limit = RateLimit { remaining_header: None, reset_header: Some("backoff"), ..LIMIT };
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let busy = hint(&Headers::from_pairs([("Backoff", "30")]), &limit, now);
+        assert_eq!((busy.remaining, busy.reset), (Some(0), Some(Duration::from_secs(30))));
+        assert_eq!(hint(&Headers::default(), &limit, now), Hint::default());
     }
 
     #[test]
