@@ -20,6 +20,7 @@ mod list;
 mod listing;
 mod log;
 mod memory;
+mod sled;
 mod webhook;
 mod workspace;
 
@@ -37,6 +38,7 @@ pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, Listings};
 pub use log::{ArrivalCommit, ArrivalFeed, Log, LogHead};
 pub use memory::MemoryStore;
+pub use sled::SledStore;
 pub use webhook::{NewWebhook, Registered, Webhook, WebhookKind, WebhookQuery, Webhooks};
 pub use workspace::{SignatureEncoding, Workspace, Workspaces};
 

@@ -4,7 +4,7 @@ use crate::store::StoreError;
 use std::collections::BTreeMap;
 
 /// Bytes that are cheap to clone.
-pub(crate) use sled::IVec as Value;
+pub(crate) use ::sled::IVec as Value;
 
 macro_rules! trees {
     ($($(#[$doc:meta])* $variant:ident $name:literal,)*) => {

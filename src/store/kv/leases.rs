@@ -94,7 +94,6 @@ fn release_all(txn: &mut Txn<'_>, node: Option<NodeId>) -> Result<(), StoreError
     Ok(())
 }
 
-#[allow(dead_code)]
 /// Ends all leases: for an engine that one process at a time can open, when it has been opened.
 pub(crate) fn void_leases(txn: &mut Txn<'_>) -> Result<(), StoreError> {
     release_all(txn, None)

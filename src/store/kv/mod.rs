@@ -32,6 +32,8 @@ pub(crate) mod txn;
 mod webhooks;
 mod workspaces;
 
+pub(crate) use leases::void_leases;
+
 use super::{Store, StoreError, Wake};
 use engine::Read;
 use std::future::Future;

@@ -18,12 +18,13 @@ pub(crate) struct Txn<'a> {
     batch: Batch,
     undo: Vec<Undo>,
     wakes: Vec<Wake>,
+    bytes: usize,
 }
 
 impl<'a> Txn<'a> {
     /// An empty transaction.
     pub(crate) fn new(base: &'a dyn Read, limits: &'a StoreLimits) -> Self {
-        Txn { base, limits, batch: Batch::default(), undo: Vec::new(), wakes: Vec::new() }
+        Txn { base, limits, batch: Batch::default(), undo: Vec::new(), wakes: Vec::new(), bytes: 0 }
     }
 
     /// Runs a unit of work. Where it fails, nothing of it stays.
@@ -67,10 +68,12 @@ impl<'a> Txn<'a> {
     }
 
     fn write(&mut self, tree: Tree, key: Vec<u8>, value: Option<Value>) {
+        let bytes = value.as_ref().map_or(0, |value| value.len());
         let before = self.batch.trees[tree.index()].insert(key.clone(), value);
         if before.is_none() {
             self.batch.len += 1;
         }
+        self.bytes += bytes;
         self.undo.push((tree, key, before));
     }
 
@@ -89,6 +92,11 @@ impl<'a> Txn<'a> {
     /// Rows that are to be written.
     pub(crate) fn len(&self) -> usize {
         self.batch.len
+    }
+
+    /// Bytes that have been written so far, those that were written over among them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What is to be written, and whom to tell then.

@@ -1,0 +1,134 @@
+use crate::world::{World, at};
+use anyhook::store::{
+    ApiCallQuery, AttemptFinish, CallKind, DueRetry, Outcome, Position, Retry, StoreError, Stream, Wake, Webhook,
+    WebhookHealth,
+};
+
+fn delivered(sequence: u64, offset: u32) -> Outcome {
+    Outcome::Delivered { stream: Stream::Live, position: Position { sequence, offset }, is_last: false }
+}
+
+fn retry(next: i64) -> Outcome {
+    Outcome::Retry(Retry { stream: Stream::Live, attempts: 2, first_at: at(1), next_at: at(next), records: 7 })
+}
+
+fn unhealthy() -> Outcome {
+    Outcome::Unhealthy { message: "gone".into() }
+}
+
+async fn due(world: &World, webhook: &Webhook) -> Vec<DueRetry> {
+    world.store.due_retries(&[webhook.shard], 1_000).await.unwrap()
+}
+
+pub(crate) async fn an_attempt_moves_position_and_leaves_a_row(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    world.store.finish_attempt(world.attempt(&webhook, fence, retry(20))).await.unwrap();
+    let call = Some(world.call(&webhook, CallKind::Webhook, 10));
+    let finish = AttemptFinish { call, ..world.attempt(&webhook, fence, delivered(1, 3)) };
+    world.store.finish_attempt(finish).await.unwrap();
+    let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
+    assert_eq!(state.position, Position { sequence: 1, offset: 3 });
+    assert_eq!((state.delivered, state.delivered_at, state.retry), (1, Some(at(10)), None));
+    assert_eq!(due(world, &webhook).await, []);
+    let query = ApiCallQuery { webhook_id: Some(webhook.id), limit: 10, ..Default::default() };
+    assert_eq!(world.store.api_calls(webhook.workspace_id, &query).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn a_deleted_webhook_takes_no_outcome(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    world.store.finish_attempt(world.attempt(&webhook, fence, retry(20))).await.unwrap();
+    world.store.delete_webhook(webhook.id).await.unwrap();
+    assert_eq!(due(world, &webhook).await, []);
+    let result = world.store.finish_attempt(world.attempt(&webhook, fence, delivered(1, 0))).await;
+    assert_eq!(result, Err(StoreError::Missing("webhook")));
+    assert_eq!(world.store.delivery(webhook.id).await.unwrap(), None);
+    assert_eq!(world.store.resume_webhook(webhook.id, at(0)).await, Err(StoreError::Missing("webhook")));
+}
+
+pub(crate) async fn another_epoch_is_fenced(world: &World) {
+    let webhook = world.webhook().await;
+    let old = world.fence(webhook.shard).await;
+    world.fence(webhook.shard).await;
+    let call = Some(world.call(&webhook, CallKind::Webhook, 10));
+    let finish = AttemptFinish { call, ..world.attempt(&webhook, old, delivered(1, 0)) };
+    assert_eq!(world.store.finish_attempt(finish).await, Err(StoreError::Fenced(old)));
+    assert_eq!(world.store.delivery(webhook.id).await.unwrap().unwrap().position, Position::default());
+    let query = ApiCallQuery { limit: 10, ..Default::default() };
+    assert_eq!(world.store.api_calls(webhook.workspace_id, &query).await.unwrap(), []);
+}
+
+pub(crate) async fn a_position_never_moves_back(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    for (sequence, offset) in [(2, 5), (2, 4), (1, 9), (2, 6)] {
+        world.store.finish_attempt(world.attempt(&webhook, fence, delivered(sequence, offset))).await.unwrap();
+        let position = world.store.delivery(webhook.id).await.unwrap().unwrap().position;
+        assert!(position >= Position { sequence: 2, offset: 5 });
+    }
+    let position = world.store.delivery(webhook.id).await.unwrap().unwrap().position;
+    assert_eq!(position, Position { sequence: 2, offset: 6 });
+}
+
+pub(crate) async fn retries_are_due_soonest_first(world: &World) {
+    let connection = world.connection().await;
+    let fence = world.fence(connection.shard).await;
+    let mut expected = Vec::new();
+    for next in [30, 10, 20] {
+        let webhook = world.keep(world.new_webhook(&connection)).await;
+        world.store.finish_attempt(world.attempt(&webhook, fence, retry(99))).await.unwrap();
+        world.store.finish_attempt(world.attempt(&webhook, fence, retry(next))).await.unwrap();
+        expected.push(DueRetry { webhook: webhook.id, shard: connection.shard, next_at: at(next) });
+    }
+    expected.sort_by_key(|due| due.next_at);
+    assert_eq!(world.store.due_retries(&[connection.shard], 10).await.unwrap(), expected);
+    assert_eq!(world.store.due_retries(&[connection.shard], 2).await.unwrap(), expected[..2]);
+    assert_eq!(world.store.due_retries(&[], 2).await.unwrap(), []);
+}
+
+pub(crate) async fn an_unhealthy_webhook_rests_until_resumed(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    for outcome in [delivered(1, 0), retry(20), unhealthy()] {
+        world.store.finish_attempt(world.attempt(&webhook, fence, outcome)).await.unwrap();
+    }
+    let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
+    assert_eq!(state.health, WebhookHealth::Unhealthy { since: at(10), message: "gone".into() });
+    assert_eq!(due(world, &webhook).await, []);
+    let mut wakes = world.store.wakes();
+    world.store.resume_webhook(webhook.id, at(40)).await.unwrap();
+    assert_eq!(wakes.recv().await, Ok(Wake::WebhookChanged(webhook.id)));
+    let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
+    assert_eq!((state.health, state.position.sequence), (WebhookHealth::Healthy, 1));
+    let fresh = Retry { stream: Stream::Live, attempts: 0, first_at: at(40), next_at: at(40), records: 7 };
+    assert_eq!(state.retry, Some(fresh));
+    assert_eq!(due(world, &webhook).await[0].next_at, at(40));
+}
+
+pub(crate) async fn a_paused_webhook_is_not_retried(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    let paused = Webhook { is_paused: true, ..webhook.clone() };
+    let paused = world.store.replace_webhook(paused).await.unwrap();
+    world.store.finish_attempt(world.attempt(&webhook, fence, retry(20))).await.unwrap();
+    assert_eq!(due(world, &webhook).await, [], "it would be in the way of others");
+    world.store.replace_webhook(Webhook { is_paused: false, ..paused }).await.unwrap();
+    assert_eq!(due(world, &webhook).await[0].next_at, at(20));
+
+    let connection = world.store.connection(webhook.connection_id).await.unwrap().unwrap();
+    let paused = anyhook::store::Connection { is_paused: true, ..connection };
+    let paused = world.store.replace_connection(paused).await.unwrap();
+    assert_eq!(due(world, &webhook).await, []);
+    world.store.replace_connection(anyhook::store::Connection { is_paused: false, ..paused }).await.unwrap();
+    assert_eq!(due(world, &webhook).await.len(), 1);
+}
+
+pub(crate) async fn passing_over_records_sends_nothing(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    let passed = Outcome::Passed { stream: Stream::Live, position: Position { sequence: 4, offset: 0 } };
+    world.store.finish_attempt(world.attempt(&webhook, fence, passed)).await.unwrap();
+    let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
+    assert_eq!((state.position.sequence, state.delivered, state.delivered_at), (4, 0, None));
+}

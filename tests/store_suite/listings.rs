@@ -1,0 +1,130 @@
+use crate::world::{World, at, page};
+use anyhook::log::EncodedPage;
+use anyhook::store::{
+    Fence, JobMode, JobState, ListingCommit, ListingJob, Outcome, Position, Retry, StoreError, Stream, Wake, Webhook,
+};
+use anyhook_connectors::walk::Checkpoint;
+
+async fn started(world: &World, mode: JobMode) -> (Webhook, ListingJob, Fence) {
+    let webhook = world.webhook().await;
+    let job = world.job(&webhook, mode);
+    world.store.insert_job(job.clone()).await.unwrap();
+    let fence = world.fence(webhook.shard).await;
+    (webhook, job, fence)
+}
+
+fn delivered(job: &ListingJob, sequence: u64, is_last: bool) -> Outcome {
+    let stream = Stream::Listing(job.id);
+    Outcome::Delivered { stream, position: Position { sequence, offset: 0 }, is_last }
+}
+
+pub(crate) async fn one_open_job_a_webhook(world: &World) {
+    let (webhook, job, _) = started(world, JobMode::Backfill).await;
+    let second = world.job(&webhook, JobMode::Backfill);
+    assert!(matches!(world.store.insert_job(second.clone()).await, Err(StoreError::Exists(_))));
+    assert_eq!(world.store.job(second.id).await.unwrap(), None);
+    world.store.cancel_job(job.id, at(9)).await.unwrap();
+    let second = ListingJob { created_at: at(10), ..second };
+    world.store.insert_job(second.clone()).await.unwrap();
+    let listed = world.store.jobs_of_webhook(webhook.id, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), [second.id, job.id], "newest first");
+    let unknown = ListingJob { webhook_id: world.webhook_id(), ..world.job(&webhook, JobMode::Backfill) };
+    assert_eq!(world.store.insert_job(unknown).await, Err(StoreError::Missing("webhook")));
+}
+
+pub(crate) async fn pages_are_spooled_with_the_walk(world: &World) {
+    let (_, job, fence) = started(world, JobMode::Initial).await;
+    let mut wakes = world.store.wakes();
+    let checkpoint = Some(Checkpoint { offset: 2, ..Checkpoint::default() });
+    let commit = ListingCommit {
+        checkpoint: checkpoint.clone(),
+        total: Some(9),
+        parent: "p".into(),
+        ..world.listing(&job, fence, &["one", "two"])
+    };
+    let kept = world.store.commit_listing(commit).await.unwrap();
+    assert_eq!((kept.spool_end, kept.pages, kept.records, kept.total), (2, 2, 2, Some(9)));
+    assert_eq!((kept.checkpoint.clone(), &*kept.parent, kept.updated_at), (checkpoint, "p", at(5)));
+    assert_eq!(world.store.job(job.id).await.unwrap(), Some(kept));
+    assert_eq!(wakes.recv().await, Ok(Wake::JobChanged(job.id, job.webhook_id)));
+    assert_eq!(world.store.spool_page(job.id, 1).await.unwrap().unwrap(), b"two");
+    assert_eq!(world.store.spool_page(job.id, 2).await.unwrap(), None);
+    let empty = EncodedPage { records: 0, bytes: b"empty".to_vec() };
+    let commit = ListingCommit { pages: vec![empty], ..world.listing(&job, fence, &[]) };
+    world.store.commit_listing(commit).await.unwrap();
+    assert_eq!(world.store.spool_page(job.id, 2).await.unwrap().unwrap(), b"empty", "an empty end is told too");
+    let fenced = world.listing(&job, Fence { epoch: fence.epoch + 1, ..fence }, &["x"]);
+    assert!(matches!(world.store.commit_listing(fenced).await, Err(StoreError::Fenced(_))));
+}
+
+pub(crate) async fn delivered_pages_are_forgotten_and_the_end_is_the_end(world: &World) {
+    let (webhook, job, fence) = started(world, JobMode::Initial).await;
+    let large = EncodedPage { records: 1, bytes: vec![7; 150_000] };
+    let listing = ListingCommit { pages: vec![large, page("two")], ..world.listing(&job, fence, &[]) };
+    world.store.commit_listing(listing).await.unwrap();
+    world.store.finish_attempt(world.attempt(&webhook, fence, delivered(&job, 1, false))).await.unwrap();
+    assert_eq!(world.store.spool_page(job.id, 0).await.unwrap(), None);
+    assert!(world.store.spool_page(job.id, 1).await.unwrap().is_some());
+    let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
+    assert_eq!((state.listing, state.position), (Some(job.id), Position::default()));
+    let end = ListingCommit { state: JobState::Listed, ..world.listing(&job, fence, &[]) };
+    assert_eq!(world.store.commit_listing(end).await.unwrap().spooled(), 1);
+    world.store.finish_attempt(world.attempt(&webhook, fence, delivered(&job, 2, true))).await.unwrap();
+    assert_eq!(world.store.job(job.id).await.unwrap().unwrap().state, JobState::Done);
+    assert_eq!(world.store.delivery(webhook.id).await.unwrap().unwrap().listing, None);
+    assert_eq!(world.store.open_jobs(webhook.shard, None, 10).await.unwrap(), []);
+    assert_eq!(world.store.spool_page(job.id, 1).await.unwrap(), None);
+}
+
+pub(crate) async fn a_job_that_is_over_takes_no_pages(world: &World) {
+    let (webhook, job, fence) = started(world, JobMode::Initial).await;
+    world.store.cancel_job(job.id, at(9)).await.unwrap();
+    let conflict = Err(StoreError::Conflict("listing job"));
+    assert_eq!(world.store.commit_listing(world.listing(&job, fence, &["x"])).await, conflict);
+    world.store.delete_webhook(webhook.id).await.unwrap();
+    let missing = Err(StoreError::Missing("listing job"));
+    assert_eq!(world.store.commit_listing(world.listing(&job, fence, &["x"])).await, missing);
+    assert_eq!(world.store.cancel_job(job.id, at(9)).await, Err(StoreError::Missing("listing job")));
+    assert_eq!(world.store.jobs_of_webhook(webhook.id, 10).await.unwrap(), []);
+}
+
+pub(crate) async fn a_cancelled_job_gives_way_to_the_log(world: &World) {
+    let (webhook, job, fence) = started(world, JobMode::Initial).await;
+    world.store.commit_listing(world.listing(&job, fence, &["one"])).await.unwrap();
+    let stream = Stream::Listing(job.id);
+    let retry = Outcome::Retry(Retry { stream, attempts: 1, first_at: at(1), next_at: at(2), records: 1 });
+    world.store.finish_attempt(world.attempt(&webhook, fence, retry)).await.unwrap();
+    world.store.cancel_job(job.id, at(9)).await.unwrap();
+    assert_eq!(world.store.job(job.id).await.unwrap().unwrap().state, JobState::Cancelled);
+    assert_eq!(world.store.spool_page(job.id, 0).await.unwrap(), None);
+    let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
+    assert_eq!((state.listing, state.retry), (None, None));
+    assert_eq!(world.store.due_retries(&[webhook.shard], 10).await.unwrap(), []);
+    assert_eq!(world.store.open_jobs(webhook.shard, None, 10).await.unwrap(), []);
+    world.store.finish_attempt(world.attempt(&webhook, fence, delivered(&job, 1, true))).await.unwrap();
+    assert_eq!(
+        world.store.job(job.id).await.unwrap().unwrap().state,
+        JobState::Cancelled,
+        "a late end changes nothing"
+    );
+    while world.store.clean_up(100).await.unwrap() {}
+}
+
+pub(crate) async fn open_jobs_go_on_behind_an_id(world: &World) {
+    let connection = world.connection().await;
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        let webhook = world.keep(world.new_webhook(&connection)).await;
+        let job = world.job(&webhook, JobMode::Backfill);
+        world.store.insert_job(job.clone()).await.unwrap();
+        jobs.push(job);
+    }
+    jobs.sort_by_key(|job| job.id);
+    assert_eq!(world.store.open_jobs(connection.shard, None, 2).await.unwrap(), jobs[..2]);
+    assert_eq!(world.store.open_jobs(connection.shard, Some(jobs[1].id), 2).await.unwrap(), jobs[2..]);
+}
+
+pub(crate) async fn a_backfill_does_not_hold_the_log(world: &World) {
+    let (webhook, _, _) = started(world, JobMode::Backfill).await;
+    assert_eq!(world.store.delivery(webhook.id).await.unwrap().unwrap().listing, None);
+}

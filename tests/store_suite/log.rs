@@ -1,0 +1,89 @@
+use crate::world::{World, at, entry, page};
+use anyhook::log::EncodedPage;
+use anyhook::store::{ArrivalCommit, ArrivalFeed, PageCommit, StoreError, Wake};
+use anyhook_connectors::model::ObjectType;
+
+pub(crate) async fn pages_of_any_size_come_back(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    let sizes = [1, 61_439, 61_440, 61_441, 122_880, 200_000, 1_000_000];
+    let bytes = |size: usize| (0..size).map(|at| (at % 251) as u8).collect::<Vec<_>>();
+    let pages = sizes.map(|size| EncodedPage { records: 1, bytes: bytes(size) }).to_vec();
+    let commit = PageCommit { pages, ..world.page_commit(&webhook, fence).await };
+    world.store.commit_page(commit).await.unwrap();
+    for (sequence, size) in (0..).zip(sizes) {
+        assert!(world.store.log_page(webhook.feed_id, sequence).await.unwrap().unwrap() == bytes(size), "{size}");
+    }
+    let head = world.store.log_head(webhook.feed_id).await.unwrap();
+    assert_eq!(head.bytes, sizes.iter().sum::<usize>() as u64);
+}
+
+pub(crate) async fn trimming_is_bounded_and_counted(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    let texts = vec!["0123456789"; 300];
+    world.log(&webhook, fence, &texts).await;
+    let trim = |before| world.store.trim_log(fence, webhook.feed_id, before);
+    assert_eq!(trim(2).await, Ok(2));
+    assert_eq!(world.store.log_head(webhook.feed_id).await.unwrap().bytes, 2_980);
+    assert_eq!(world.store.log_page(webhook.feed_id, 1).await.unwrap(), None);
+    assert!(world.store.log_page(webhook.feed_id, 2).await.unwrap().is_some());
+    assert_eq!(trim(1).await, Ok(2), "nothing comes back");
+    assert!(trim(1_000).await.unwrap() < 300, "a call has a bound");
+    while trim(1_000).await.unwrap() < 300 {}
+    let head = world.store.log_head(webhook.feed_id).await.unwrap();
+    assert_eq!((head.start, head.end, head.bytes), (300, 300, 0));
+    world.log(&webhook, fence, &["next"]).await;
+    assert_eq!(world.store.log_page(webhook.feed_id, 300).await.unwrap().unwrap(), b"next");
+}
+
+pub(crate) async fn an_arrival_is_all_or_nothing(world: &World) {
+    let connection = world.connection().await;
+    let one = world.keep(world.new_webhook(&connection)).await;
+    let mut other = world.new_webhook(&connection);
+    other.object_type = ObjectType::RepoCommit;
+    let other = world.keep(other).await;
+    let append = |feed, expected_end| ArrivalFeed {
+        feed,
+        expected_end,
+        ledger: vec![("a".into(), entry(1, 1))],
+        pages: vec![page("native")],
+    };
+    let commit = |appends| ArrivalCommit { connection: connection.id, appends, pings: vec![one.feed_id], now: at(-5) };
+    let stale = commit(vec![append(one.feed_id, 0), append(other.feed_id, 1)]);
+    assert_eq!(world.store.commit_arrival(stale).await, Err(StoreError::Conflict("log")));
+    for webhook in [&one, &other] {
+        assert_eq!(world.store.log_head(webhook.feed_id).await.unwrap().end, 0);
+        assert_eq!(world.store.ledger(webhook.feed_id, &["a"]).await.unwrap(), [None]);
+    }
+    assert_eq!(world.store.pings(one.feed_id).await.unwrap(), 0);
+    let fresh = commit(vec![append(one.feed_id, 0), append(other.feed_id, 0)]);
+    world.store.commit_arrival(fresh).await.unwrap();
+    for webhook in [&one, &other] {
+        assert_eq!(world.store.log_page(webhook.feed_id, 0).await.unwrap().unwrap(), b"native");
+        assert_eq!(world.store.ledger(webhook.feed_id, &["a"]).await.unwrap(), [Some(entry(1, 1))]);
+    }
+}
+
+pub(crate) async fn an_arrival_pings_feeds(world: &World) {
+    let webhook = world.webhook().await;
+    let gone = world.feed_id();
+    let pings = vec![gone, webhook.feed_id];
+    let commit = ArrivalCommit { connection: webhook.connection_id, appends: vec![], pings, now: at(-5) };
+    world.store.commit_arrival(commit.clone()).await.unwrap();
+    assert_eq!(world.store.pings(webhook.feed_id).await.unwrap(), 1);
+    assert_eq!(world.store.due_feeds(&[webhook.shard], 1).await.unwrap()[0].due_at, at(-5));
+    world.store.delete_connection(webhook.connection_id).await.unwrap();
+    assert_eq!(world.store.commit_arrival(commit).await, Err(StoreError::Missing("connection")));
+}
+
+pub(crate) async fn growth_is_told(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    let mut wakes = world.store.wakes();
+    world.log(&webhook, fence, &["a"]).await;
+    assert_eq!(wakes.recv().await, Ok(Wake::LogGrew(webhook.feed_id)));
+    let conflict = PageCommit { expected_end: 9, pages: vec![page("b")], ..world.page_commit(&webhook, fence).await };
+    world.store.commit_page(conflict).await.unwrap_err();
+    assert!(wakes.try_recv().is_err(), "what failed is not told");
+}

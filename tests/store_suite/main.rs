@@ -1,0 +1,131 @@
+//! The promises of the Store contract, one test each, for every implementation. They speak only the contract, and all
+//! names are new each time, so that a shared database would do.
+
+mod audit;
+mod connections;
+mod deliveries;
+mod feeds;
+mod leases;
+mod ledger;
+mod listings;
+mod log;
+
+mod webhooks;
+mod workspaces;
+mod world;
+
+macro_rules! store_suite {
+    ($($noun:ident { $($promise:ident,)* })*) => {
+        mod memory {
+            $(mod $noun {
+                $(#[tokio::test]
+                async fn $promise() {
+                    crate::$noun::$promise(&crate::world::World::in_memory()).await;
+                })*
+            })*
+        }
+
+        mod sled {
+            $(mod $noun {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    let directory = tempfile::tempdir().unwrap();
+                    crate::$noun::$promise(&crate::world::World::on_disk(directory.path())).await;
+                })*
+            })*
+        }
+    };
+}
+
+store_suite! {
+    workspaces {
+        the_store_key_is_made_once,
+        ids_and_key_hashes_are_taken_once,
+        an_old_key_finds_nothing_after_a_replacement,
+        a_list_goes_on_behind_an_id,
+    }
+    connections {
+        an_id_is_taken_once,
+        a_replacement_needs_the_revision_that_was_read,
+        the_end_of_a_pause_makes_feeds_due,
+        new_credentials_make_feeds_due_and_healthy,
+        a_deleted_connection_leaves_nothing_to_be_found,
+        lists_filter_sort_and_page,
+        changes_are_told,
+    }
+    webhooks {
+        one_subject_is_one_feed,
+        a_new_feed_is_due_now,
+        a_position_begins_at_the_end_of_the_log,
+        settings_follow_from_all_webhooks_and_the_revision_grows,
+        a_missing_connection_is_told,
+        an_initial_listing_comes_with_its_webhook,
+        a_replacement_needs_the_revision_that_was_read,
+        what_a_feed_is_made_of_is_not_replaced,
+        the_last_webhook_takes_its_feed_along,
+        lists_filter_sort_and_page,
+        lists_of_feeds_and_shards_go_on_behind_an_id,
+    }
+    feeds {
+        a_page_is_kept_whole,
+        another_epoch_is_fenced,
+        another_end_or_revision_is_a_conflict_and_keeps_nothing,
+        a_missing_feed_is_told,
+        commits_keep_their_order_and_fail_behind_a_failure,
+        empty_pages_are_not_logged,
+        due_feeds_come_soonest_first_and_by_shard,
+        a_ping_counts_and_makes_due,
+        a_paused_feed_is_not_made_due_by_a_ping,
+        a_ping_during_a_run_makes_it_due_at_once,
+        a_webhook_resumed_during_a_run_is_polled,
+        parents_have_progress_of_their_own,
+        cleaning_up_ends,
+    }
+    ledger {
+        entries_come_back_in_the_order_asked,
+        thousands_of_records_are_found_again,
+        what_is_older_may_be_forgotten_and_a_window_does_not_grow,
+        nothing_is_forgotten_unless_asked,
+        feeds_do_not_share_records,
+    }
+    log {
+        pages_of_any_size_come_back,
+        trimming_is_bounded_and_counted,
+        an_arrival_is_all_or_nothing,
+        an_arrival_pings_feeds,
+        growth_is_told,
+    }
+    deliveries {
+        an_attempt_moves_position_and_leaves_a_row,
+        a_deleted_webhook_takes_no_outcome,
+        another_epoch_is_fenced,
+        a_position_never_moves_back,
+        retries_are_due_soonest_first,
+        an_unhealthy_webhook_rests_until_resumed,
+        a_paused_webhook_is_not_retried,
+        passing_over_records_sends_nothing,
+    }
+    listings {
+        one_open_job_a_webhook,
+        pages_are_spooled_with_the_walk,
+        delivered_pages_are_forgotten_and_the_end_is_the_end,
+        a_job_that_is_over_takes_no_pages,
+        a_cancelled_job_gives_way_to_the_log,
+        open_jobs_go_on_behind_an_id,
+        a_backfill_does_not_hold_the_log,
+    }
+    audit {
+        failures_and_successes_do_not_drive_each_other_out,
+        empty_runs_are_folded,
+        lists_filter_and_come_newest_first,
+        ids_find_rows_and_sort_by_time,
+        deleted_scopes_are_not_listed,
+    }
+    leases {
+        a_held_shard_is_not_taken,
+        a_shard_taken_over_begins_a_new_epoch,
+        surplus_is_released,
+        released_shards_are_free,
+        pauses_are_only_extended,
+    }
+}

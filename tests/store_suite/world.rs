@@ -1,0 +1,251 @@
+//! A store, and things to put into it.
+
+use anyhook::clock::Clock;
+use anyhook::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
+use anyhook::limits::StoreLimits;
+use anyhook::log::EncodedPage;
+use anyhook::random::Random;
+use anyhook::store::{
+    ApiCall, AttemptFinish, CallKind, Connection, FeedState, Fence, JobMode, JobState, LedgerEntry, ListingCommit,
+    ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Position, Progress, RunFinish, SHARDS, ShardId,
+    SledStore, Store, Webhook, WebhookKind,
+};
+use anyhook_connectors::contract::Change;
+use anyhook_connectors::model::ObjectType;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    random: Random,
+    clock: Clock,
+}
+
+/// Rings of the audit trail are small, so that they fill.
+pub(crate) fn limits() -> StoreLimits {
+    StoreLimits { calls_ok_max: 5, calls_failed_max: 3, cache_bytes: 8 << 20, ..StoreLimits::default() }
+}
+
+/// A time, this many seconds after a beginning.
+pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 123_456_789).unwrap() + TimeDelta::seconds(seconds)
+}
+
+pub(crate) fn entry(seconds: i64, version: u64) -> LedgerEntry {
+    LedgerEntry { updated_at_ms: at(seconds).timestamp_millis(), version, is_deleted: false }
+}
+
+pub(crate) fn page(text: &str) -> EncodedPage {
+    EncodedPage { records: 1, bytes: text.as_bytes().to_vec() }
+}
+
+impl World {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        World { store, random: Random::system(), clock: Clock::system() }
+    }
+
+    pub(crate) fn in_memory() -> Self {
+        World::new(Arc::new(MemoryStore::new(&limits())))
+    }
+
+    pub(crate) fn on_disk(path: &Path) -> Self {
+        World::new(Arc::new(SledStore::open(path, &limits()).unwrap()))
+    }
+
+    pub(crate) fn webhook_id(&self) -> WebhookId {
+        WebhookId::new(&self.clock, &self.random).unwrap()
+    }
+
+    pub(crate) fn feed_id(&self) -> FeedId {
+        FeedId::new(&self.clock, &self.random).unwrap()
+    }
+
+    pub(crate) fn job_id(&self) -> JobId {
+        JobId::new(&self.clock, &self.random).unwrap()
+    }
+
+    pub(crate) fn node_id(&self) -> NodeId {
+        NodeId::new(&self.clock, &self.random).unwrap()
+    }
+
+    pub(crate) fn workspace_id(&self) -> WorkspaceId {
+        WorkspaceId::new(&self.clock, &self.random).unwrap()
+    }
+
+    /// A connection that is not kept yet.
+    pub(crate) fn new_connection(&self, workspace: WorkspaceId) -> Connection {
+        let id = ConnectionId::new(&self.clock, &self.random).unwrap();
+        let bucket = format!("github/{id}");
+        Connection {
+            id,
+            workspace_id: workspace,
+            integration: "github".into(),
+            categories: vec!["repo".into()],
+            permissions: vec![],
+            environment: "Production".into(),
+            external_xref: None,
+            is_paused: false,
+            created_at: at(0),
+            updated_at: at(0),
+            last_healthy_at: None,
+            last_unhealthy_at: None,
+            last_unhealthy_code: None,
+            profile: Default::default(),
+            auth: Default::default(),
+            shard: ShardId::of_bucket(&bucket),
+            bucket,
+            revision: 1,
+            auth_revision: 1,
+        }
+    }
+
+    pub(crate) async fn connection(&self) -> Connection {
+        let connection = self.new_connection(self.workspace_id());
+        self.store.insert_connection(connection.clone()).await.unwrap();
+        connection
+    }
+
+    /// A webhook that is not kept yet.
+    pub(crate) fn new_webhook(&self, connection: &Connection) -> Webhook {
+        Webhook {
+            id: self.webhook_id(),
+            workspace_id: connection.workspace_id,
+            connection_id: connection.id,
+            feed_id: self.feed_id(),
+            shard: connection.shard,
+            integration: connection.integration.clone(),
+            environment: connection.environment.clone(),
+            event: Change::Updated,
+            object_type: ObjectType::TaskTask,
+            hook_url: "https://example.com/hook".into(),
+            interval_ms: 60_000,
+            kind: WebhookKind::Virtual,
+            filters: Default::default(),
+            fields: vec![],
+            page_max_limit: None,
+            is_paused: false,
+            external_xref: None,
+            created_at: at(0),
+            updated_at: at(0),
+            registered: None,
+            revision: 1,
+        }
+    }
+
+    pub(crate) async fn keep(&self, webhook: Webhook) -> Webhook {
+        self.store.insert_webhook(NewWebhook { webhook, initial: None }).await.unwrap()
+    }
+
+    /// A webhook on a connection of its own.
+    pub(crate) async fn webhook(&self) -> Webhook {
+        let connection = self.connection().await;
+        self.keep(self.new_webhook(&connection)).await
+    }
+
+    /// Proof of a lease on a shard, taken by a new node.
+    pub(crate) async fn fence(&self, shard: ShardId) -> Fence {
+        self.fences().await.into_iter().find(|fence| fence.shard == shard).unwrap()
+    }
+
+    /// Proof of leases on all shards, whoever had them.
+    pub(crate) async fn fences(&self) -> Vec<Fence> {
+        let leases = self.store.hold_shards(self.node_id(), DateTime::<Utc>::MAX_UTC, 1_000, SHARDS).await.unwrap();
+        leases.into_iter().map(|lease| lease.fence).collect()
+    }
+
+    pub(crate) async fn page_commit(&self, webhook: &Webhook, fence: Fence) -> PageCommit {
+        let feed = self.store.feed(webhook.feed_id).await.unwrap().unwrap();
+        let head = self.store.log_head(feed.id).await.unwrap();
+        PageCommit {
+            fence,
+            feed: feed.id,
+            feed_revision: feed.revision,
+            expected_end: head.end,
+            parent: String::new(),
+            progress: Progress::default(),
+            ledger: vec![],
+            forget_before_ms: None,
+            pages: vec![],
+        }
+    }
+
+    /// Adds pages to the log of a webhook's feed.
+    pub(crate) async fn log(&self, webhook: &Webhook, fence: Fence, texts: &[&str]) {
+        let pages = texts.iter().map(|text| page(text)).collect();
+        let commit = PageCommit { pages, ..self.page_commit(webhook, fence).await };
+        self.store.commit_page(commit).await.unwrap();
+    }
+
+    pub(crate) fn run_finish(&self, webhook: &Webhook, fence: Fence, due: i64) -> RunFinish {
+        let state = FeedState { checked_at: Some(at(50)), ..FeedState::default() };
+        RunFinish { fence, feed: webhook.feed_id, state, due_at: Some(at(due)), call: None }
+    }
+
+    pub(crate) fn attempt(&self, webhook: &Webhook, fence: Fence, outcome: Outcome) -> AttemptFinish {
+        AttemptFinish { fence, webhook: webhook.id, outcome, at: at(10), call: None }
+    }
+
+    pub(crate) fn job(&self, webhook: &Webhook, mode: JobMode) -> ListingJob {
+        ListingJob {
+            id: self.job_id(),
+            webhook_id: webhook.id,
+            feed_id: webhook.feed_id,
+            shard: webhook.shard,
+            mode,
+            state: JobState::Running,
+            updated_gte: None,
+            updated_lt: None,
+            parent: String::new(),
+            checkpoint: None,
+            pages: 0,
+            records: 0,
+            total: None,
+            spool_end: 0,
+            position: Position::default(),
+            failures: 0,
+            created_at: at(0),
+            updated_at: at(0),
+        }
+    }
+
+    pub(crate) fn listing(&self, job: &ListingJob, fence: Fence, texts: &[&str]) -> ListingCommit {
+        ListingCommit {
+            fence,
+            job: job.id,
+            parent: String::new(),
+            checkpoint: None,
+            state: JobState::Running,
+            pages: texts.iter().map(|text| page(text)).collect(),
+            total: None,
+            failures: 0,
+            at: at(5),
+        }
+    }
+
+    pub(crate) fn call(&self, webhook: &Webhook, kind: CallKind, seconds: i64) -> ApiCall {
+        ApiCall {
+            id: String::new(),
+            workspace_id: webhook.workspace_id,
+            connection_id: webhook.connection_id,
+            feed_id: webhook.feed_id,
+            webhook_id: (kind == CallKind::Webhook).then_some(webhook.id),
+            integration: webhook.integration.clone(),
+            environment: webhook.environment.clone(),
+            external_xref: None,
+            kind,
+            method: "POST".into(),
+            name: "task_task".into(),
+            path: "https://example.com/hook".into(),
+            status: 200,
+            error: None,
+            at: at(seconds),
+            duration_ms: 12,
+            size_bytes: 100,
+            records: 1,
+            requests: 1,
+            count: 1,
+            delivery: None,
+        }
+    }
+}
