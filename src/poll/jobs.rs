@@ -7,11 +7,14 @@ use super::error::PollError;
 use super::listing::Listing;
 use super::transport::Vendors;
 use crate::ids::{FeedId, JobId};
-use crate::store::{JobState, ListingCommit, ListingJob, ShardId, StoreError, Wake};
+use crate::store::{
+    ApiCall, CallKind, Connection, Feed, JobState, ListingCommit, ListingJob, ShardId, StoreError, Wake,
+};
+use chrono::{DateTime, Utc};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +38,7 @@ pub struct Jobs {
     vendors: Arc<Vendors>,
     known: Arc<Mutex<Known>>,
     slots: Arc<Semaphore>,
+    hurry: Arc<Notify>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -43,7 +47,7 @@ impl Jobs {
     /// None running yet.
     pub fn new(vendors: Arc<Vendors>, stop: CancellationToken) -> Self {
         let slots = Arc::new(Semaphore::new(vendors.context.limits.poll.jobs_max));
-        Jobs { vendors, known: Arc::default(), slots, tasks: TaskTracker::new(), stop }
+        Jobs { vendors, known: Arc::default(), slots, hurry: Arc::default(), tasks: TaskTracker::new(), stop }
     }
 
     /// Runs jobs until told to stop. `started` tells of feeds that were polled for the first time.
@@ -59,6 +63,7 @@ impl Jobs {
                 () = self.vendors.context.clock.sleep(SCAN_EVERY) => self.scan_all().await,
                 wake = wakes.recv() => match wake {
                     Ok(Wake::JobChanged(job, _)) => self.wake(job),
+                    Ok(Wake::ConnectionChanged(_)) => self.hurry.notify_waiters(),
                     Ok(_) => {}
                     Err(broadcast::error::RecvError::Lagged(_)) => self.scan_all().await,
                     Err(broadcast::error::RecvError::Closed) => break,
@@ -124,43 +129,37 @@ impl Jobs {
         });
     }
 
-    /// Lists pages until the job ends or has to rest.
+    /// Lists pages until the job ends or has to rest. A history that cannot be listed is tried again for as long as it
+    /// takes: what mends the feed, new credentials or another address, mends it too.
     async fn work(&self, id: JobId) {
         let limits = &self.vendors.context.limits.poll;
-        let mut walk = None;
-        let mut failures = None;
+        let (mut walk, mut failures) = (None, 0u32);
         loop {
-            let stepped = self.step(id, &mut walk).await;
-            match stepped {
-                Ok(true) => failures = None,
-                Ok(false) => return,
-                Err(PollError::Gone | PollError::Conflict) => return,
+            let error = match self.step(id, &mut walk).await {
+                Ok(true) => {
+                    failures = 0;
+                    continue;
+                }
+                Ok(false) | Err(PollError::Gone | PollError::Conflict) => return,
                 Err(PollError::Wait { wait, message }) => {
                     tracing::info!(job = %id, wait_ms = wait.as_millis(), "{message}");
                     self.vendors.context.clock.sleep(wait).await;
+                    continue;
                 }
-                Err(PollError::CursorExpired) if failures.is_none() => {
-                    failures = Some(1);
-                    if self.restart(id).await.is_err() {
-                        return;
-                    }
-                    walk = None;
-                }
-                Err(PollError::Transient(message)) => {
-                    let count = failures.unwrap_or(0u32).saturating_add(1);
-                    failures = Some(count);
-                    let wait = limits.retry_base_ms.saturating_mul(2 << count.min(20)).min(limits.failure_wait_max_ms);
-                    tracing::warn!(job = %id, failures = count, "a page of history could not be listed: {message}");
-                    self.vendors
-                        .context
-                        .clock
-                        .sleep(Duration::from_millis(self.vendors.context.random.up_to(wait)))
-                        .await;
-                }
-                Err(error) => {
-                    self.fail(id, &error).await;
-                    return;
-                }
+                Err(error) => error,
+            };
+            failures = failures.saturating_add(1);
+            if let Err(error) = self.note_failure(id, &error, failures).await {
+                tracing::debug!(job = %id, %error, "a failure was not noted");
+            }
+            if error == PollError::CursorExpired {
+                walk = None;
+            }
+            let wait = limits.retry_base_ms.saturating_mul(2 << failures.min(20)).min(limits.failure_wait_max_ms);
+            let wait = Duration::from_millis(self.vendors.context.random.up_to(wait).max(limits.retry_base_ms));
+            tokio::select! {
+                () = self.vendors.context.clock.sleep(wait) => {}
+                () = self.hurry.notified() => {}
             }
         }
     }
@@ -212,45 +211,62 @@ impl Jobs {
         Ok(true)
     }
 
-    /// The vendor's token is no longer accepted: the parent's listing begins anew. What was told may be told again.
-    async fn restart(&self, id: JobId) -> Result<(), PollError> {
-        self.write(id, |_| JobState::Running, true).await
-    }
-
-    async fn fail(&self, id: JobId, error: &PollError) {
-        tracing::warn!(job = %id, %error, "a listing job has failed");
-        let (code, message) = match error {
-            PollError::Permanent { code, message } => ((*code).to_owned(), message.clone()),
-            PollError::Credential { code, .. } => (code.clone(), error.to_string()),
-            other => ("error".to_owned(), other.to_string()),
-        };
-        let state = JobState::Failed { code, message };
-        if let Err(error) = self.write(id, |_| state.clone(), false).await {
-            tracing::error!(job = %id, %error, "the failure of a listing job could not be kept");
-        }
-    }
-
-    async fn write(
-        &self,
-        id: JobId,
-        state: impl Fn(&ListingJob) -> JobState,
-        from_start: bool,
-    ) -> Result<(), PollError> {
+    /// Says what went wrong where a person looks for it, once in a row of failures; a token that the vendor no longer
+    /// accepts is dropped, so that the parent's listing begins anew. What was told may be told again then.
+    async fn note_failure(&self, id: JobId, error: &PollError, failures: u32) -> Result<(), PollError> {
         let context = &self.vendors.context;
         let job = context.store.job(id).await?.ok_or(PollError::Gone)?;
         let lease = context.leases.lease(job.shard).ok_or(PollError::Gone)?;
+        if failures == 1 {
+            tracing::warn!(job = %id, webhook = %job.webhook_id, %error, "history cannot be listed; it is tried again");
+            let feed = context.store.feed(job.feed_id).await?.ok_or(PollError::Gone)?;
+            let connection = context.store.connection(feed.connection_id).await?.ok_or(PollError::Gone)?;
+            context.store.record_call(failed_call(&feed, &connection, &job, error, context.clock.now())).await?;
+        }
         let commit = ListingCommit {
             fence: lease.fence,
             job: id,
-            parent: job.parent.clone(),
-            checkpoint: job.checkpoint.clone().filter(|_| !from_start),
-            state: state(&job),
+            parent: job.parent,
+            checkpoint: job.checkpoint.filter(|_| *error != PollError::CursorExpired),
+            state: JobState::Running,
             pages: Vec::new(),
             total: job.total,
-            failures: job.failures,
+            failures,
             at: context.clock.now(),
         };
         context.store.commit_listing(commit).await?;
         Ok(())
+    }
+}
+
+fn failed_call(
+    feed: &Feed,
+    connection: &Connection,
+    job: &ListingJob,
+    error: &PollError,
+    now: DateTime<Utc>,
+) -> ApiCall {
+    ApiCall {
+        id: String::new(),
+        workspace_id: feed.workspace_id,
+        connection_id: feed.connection_id,
+        feed_id: feed.id,
+        webhook_id: Some(job.webhook_id),
+        integration: feed.integration.clone(),
+        environment: connection.environment.clone(),
+        external_xref: connection.external_xref.clone(),
+        kind: CallKind::Inbound,
+        method: "GET".to_owned(),
+        name: format!("{} history", feed.object_type),
+        path: connection.profile.api_url.clone().unwrap_or_default(),
+        status: 0,
+        error: Some(error.to_string()),
+        at: now,
+        duration_ms: 0,
+        size_bytes: 0,
+        records: 0,
+        requests: 1,
+        count: 1,
+        delivery: None,
     }
 }
