@@ -3,7 +3,7 @@
 //! sled's own `flush` is no barrier against a loss of power: on Linux it calls `sync_file_range`, which does not empty
 //! the disk's cache. One thread therefore owns all writes ([`committer`]), and syncs sled's file itself before anything
 //! is acknowledged. An error of the disk, or a sign of corruption, is final: the store answers
-//! [`StoreError::Unavailable`] from then on, and the process should end ([`SledStore::failure`]).
+//! [`StoreError::Unavailable`] from then on, and the process should end ([`super::Store::failure`]).
 
 mod committer;
 mod engine;
@@ -71,11 +71,6 @@ impl SledStore {
         Ok(SledStore { engine, permits, wakes, queue: Some(queue), committer: Some(thread) })
     }
 
-    /// Why the store cannot be used any more, once that is so: the process should end and be started again.
-    pub fn failure(&self) -> watch::Receiver<Option<String>> {
-        self.engine.failure()
-    }
-
     /// Bytes that the store takes on disk. The file never shrinks.
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.engine.disk_bytes()
@@ -134,5 +129,9 @@ impl Units for SledStore {
 
     fn subscribe(&self) -> broadcast::Receiver<Wake> {
         self.wakes.subscribe()
+    }
+
+    fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.engine.failure()
     }
 }
