@@ -1,7 +1,7 @@
 //! Where a pump stands in its streams.
 
 use crate::ids::JobId;
-use crate::store::{JobMode, JobState, ListingJob, Position, Stream};
+use crate::store::{JobMode, ListingJob, Position, Stream};
 
 /// A place, and up to where it is kept or on its way to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,18 +19,17 @@ impl Cursor {
 /// A listing whose pages are delivered.
 #[derive(Debug)]
 pub(super) struct Listing {
-    job: JobId,
+    pub(super) job: JobId,
     /// True if the log waits for its end.
     pub(super) holds_log: bool,
     pub(super) cursor: Cursor,
 }
 
 impl Listing {
-    /// None if nothing of a job is to be delivered any more. What a failed one has listed is.
+    /// None if the job is over: nothing of it is delivered any more.
     pub(super) fn of(job: &ListingJob) -> Option<Self> {
-        let is_failed = matches!(job.state, JobState::Failed { .. });
-        let holds_log = job.is_open() && job.mode == JobMode::Initial;
-        (job.is_open() || is_failed).then(|| Listing { job: job.id, holds_log, cursor: Cursor::at(job.position) })
+        let holds_log = job.mode == JobMode::Initial;
+        job.is_open().then(|| Listing { job: job.id, holds_log, cursor: Cursor::at(job.position) })
     }
 
     pub(super) fn stream(&self) -> Stream {

@@ -4,7 +4,7 @@ use super::pump;
 use super::queue::Queue;
 use super::readers::Readers;
 use super::shared::{Halt, Shared};
-use super::signal::{CHANGED, GREW, Signal};
+use super::signal::{CHANGED, GREW, JOB, Signal};
 use super::trim;
 use crate::context::Context;
 use crate::ids::{ConnectionId, WebhookId};
@@ -26,11 +26,8 @@ const PUMPS_PER_SLOT: usize = 16;
 /// Webhooks read at a time when a shard is looked through.
 const WEBHOOKS_PER_READ: usize = 100;
 
-/// Retries read at a time, at first; more where none of these can be served.
+/// Retries read at a time.
 const RETRIES_PER_READ: usize = 1_024;
-
-/// Retries read at a time at most.
-const RETRIES_PER_READ_MAX: usize = 65_536;
 
 /// The soonest that retries are read again while some are due.
 const RETRIES_AGAIN: Duration = Duration::from_millis(100);
@@ -40,9 +37,6 @@ const RETRIES_IDLE: Duration = Duration::from_secs(60);
 
 /// How long a webhook waits after something did not work.
 const LATER: Duration = Duration::from_secs(1);
-
-/// Webhooks whose due retries are left alone for a while.
-const SNOOZED_MAX: usize = 100_000;
 
 /// Feeds of a connection that are woken when it changes.
 const FEEDS_MAX: usize = 10_000;
@@ -84,8 +78,6 @@ struct Hub {
     scans: VecDeque<(ShardId, Option<WebhookId>)>,
     known: HashMap<ShardId, Fence>,
     retries_at: Instant,
-    retries_per_read: usize,
-    snoozed: HashMap<WebhookId, Instant>,
 }
 
 impl Hub {
@@ -99,8 +91,6 @@ impl Hub {
             scans: VecDeque::new(),
             known: HashMap::new(),
             retries_at: Instant::now(),
-            retries_per_read: RETRIES_PER_READ,
-            snoozed: HashMap::new(),
             shared,
         }
     }
@@ -148,8 +138,8 @@ impl Hub {
 
     fn start_pumps(&mut self) {
         while self.pumps.len() < self.pumps_max {
-            let Some(webhook) = self.queue.pop() else { break };
-            let signal = Arc::new(Signal::default());
+            let Some((webhook, bits)) = self.queue.pop() else { break };
+            let signal = Arc::new(Signal::new(bits));
             self.running.insert(webhook, signal.clone());
             let pump = pump::run(self.shared.clone(), webhook, signal);
             self.pumps.spawn(async move {
@@ -163,40 +153,30 @@ impl Hub {
     fn dispatch(&mut self, webhook: WebhookId, bit: u8) {
         match self.running.get(&webhook) {
             Some(signal) => signal.raise(bit),
-            None => self.queue.push(webhook),
+            None => self.queue.push(webhook, bit),
         }
     }
 
     fn ended(&mut self, webhook: WebhookId, halt: Halt) {
-        let has_more = self.running.remove(&webhook).is_some_and(|signal| signal.is_raised());
-        let soon = Instant::now() + LATER;
+        let more = self.running.remove(&webhook).map_or(0, |signal| signal.take());
         match halt {
-            Halt::Stopped | Halt::Gone | Halt::Idle => {}
-            Halt::Elsewhere => self.snooze(webhook, LATER),
-            Halt::Resting => self.snooze(webhook, RETRIES_IDLE),
+            Halt::Stopped | Halt::Gone | Halt::Idle | Halt::Elsewhere | Halt::Resting => {}
             Halt::Retry(at) => {
                 let wait = (at - self.shared.context.clock.now()).to_std().unwrap_or_default();
                 self.retries_at = self.retries_at.min(Instant::now() + wait);
             }
-            Halt::Yield => self.queue.push(webhook),
+            Halt::Yield => self.queue.push(webhook, CHANGED),
             Halt::Crowded(host) => self.queue.park(host, webhook),
             Halt::Later(reason) => {
                 tracing::warn!(webhook_id = %webhook, reason, "deliveries wait");
-                self.queue.push_at(soon, webhook);
+                self.queue.push_at(Instant::now() + LATER, webhook);
             }
         }
-        if has_more {
-            self.queue.push(webhook);
+        if more != 0 {
+            self.queue.push(webhook, more);
         }
         let slots = self.shared.slots.clone();
         self.queue.unpark(|host| !slots.is_crowded(host));
-    }
-
-    fn snooze(&mut self, webhook: WebhookId, for_: Duration) {
-        if self.snoozed.len() >= SNOOZED_MAX {
-            self.snoozed.clear();
-        }
-        self.snoozed.insert(webhook, Instant::now() + for_);
     }
 
     async fn woken(&mut self, wake: Wake) {
@@ -212,11 +192,11 @@ impl Hub {
             }
             Wake::WebhookChanged(webhook) => {
                 self.readers.forget();
-                self.changed(webhook);
+                self.dispatch(webhook, CHANGED);
                 Ok(())
             }
             Wake::JobChanged(_, webhook) => {
-                self.changed(webhook);
+                self.dispatch(webhook, JOB);
                 Ok(())
             }
             Wake::ConnectionChanged(connection) => self.connection_changed(connection).await,
@@ -228,17 +208,12 @@ impl Hub {
         }
     }
 
-    fn changed(&mut self, webhook: WebhookId) {
-        self.snoozed.remove(&webhook);
-        self.dispatch(webhook, CHANGED);
-    }
-
     async fn connection_changed(&mut self, connection: ConnectionId) -> Result<(), StoreError> {
         self.shared.keyring.forget(Some(connection));
         let store = self.shared.context.store.clone();
         for feed in store.feeds_of_connection(connection, FEEDS_MAX).await? {
             let readers = self.readers.of(&*store, feed.id).await?;
-            readers.iter().for_each(|(webhook, _)| self.changed(*webhook));
+            readers.iter().for_each(|(webhook, _)| self.dispatch(*webhook, CHANGED));
         }
         Ok(())
     }
@@ -304,28 +279,21 @@ impl Hub {
 
     /// Starts pumps for webhooks whose retries are due.
     async fn read_retries(&mut self, now: Instant) -> Result<(), StoreError> {
-        self.snoozed.retain(|_, until| *until > now);
-        let due = self.shared.context.store.due_retries(self.retries_per_read).await?;
+        let shards = self.shared.context.leases.shards();
+        let due = self.shared.context.store.due_retries(&shards, RETRIES_PER_READ).await?;
         let (at, longest) = (self.shared.context.clock.now(), self.longest_wait());
-        let (mut served, mut next) = (false, None);
+        let mut next = None;
         for retry in &due {
             let away = (retry.next_at - at).to_std().unwrap_or_default();
             if !away.is_zero() && away <= longest {
                 next = Some(away);
                 break;
             }
-            let is_ours = self.shared.context.leases.lease(retry.shard).is_some();
-            let is_known = self.running.contains_key(&retry.webhook) || self.queue.contains(retry.webhook);
-            if is_ours && !is_known && !self.snoozed.contains_key(&retry.webhook) {
-                self.queue.push(retry.webhook);
-                served = true;
+            if !self.running.contains_key(&retry.webhook) {
+                self.queue.push(retry.webhook, GREW);
             }
         }
-        let is_more = next.is_none() && due.len() == self.retries_per_read;
-        self.retries_per_read = match is_more && !served {
-            true => (self.retries_per_read * 4).min(RETRIES_PER_READ_MAX),
-            false => RETRIES_PER_READ,
-        };
+        let is_more = due.len() == RETRIES_PER_READ;
         let wait = next.unwrap_or(if is_more { RETRIES_AGAIN } else { RETRIES_IDLE });
         self.retries_at = now + wait.clamp(Duration::from_millis(1), RETRIES_IDLE);
         Ok(())

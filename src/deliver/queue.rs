@@ -1,8 +1,9 @@
 //! Webhooks that wait for a pump: for their turn, for a time, or for their host. Ids alone, so that a great many may wait.
 
+use super::signal::CHANGED;
 use crate::ids::WebhookId;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -10,28 +11,27 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     ready: VecDeque<WebhookId>,
-    is_ready: HashSet<WebhookId>,
+    /// What its pump is to be told.
+    bits: HashMap<WebhookId, u8>,
     delayed: BinaryHeap<Reverse<(Instant, WebhookId)>>,
     parked: HashMap<Arc<str>, VecDeque<WebhookId>>,
 }
 
 impl Queue {
     /// Adds a webhook at the end, once.
-    pub(super) fn push(&mut self, webhook: WebhookId) {
-        if self.is_ready.insert(webhook) {
+    pub(super) fn push(&mut self, webhook: WebhookId, bits: u8) {
+        let known = self.bits.entry(webhook).or_insert_with(|| {
             self.ready.push_back(webhook);
-        }
+            0
+        });
+        *known |= bits;
     }
 
     /// The next one whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<WebhookId> {
+    pub(super) fn pop(&mut self) -> Option<(WebhookId, u8)> {
         let webhook = self.ready.pop_front()?;
-        self.is_ready.remove(&webhook);
-        Some(webhook)
-    }
-
-    pub(super) fn contains(&self, webhook: WebhookId) -> bool {
-        self.is_ready.contains(&webhook)
+        let bits = self.bits.remove(&webhook).unwrap_or(CHANGED);
+        Some((webhook, bits))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,7 +55,7 @@ impl Queue {
     /// Makes those ready whose time has come.
     pub(super) fn wake_due(&mut self, now: Instant) {
         while let Some(Reverse((_, webhook))) = self.delayed.pop_if_due(now) {
-            self.push(webhook);
+            self.push(webhook, CHANGED);
         }
     }
 
@@ -73,7 +73,7 @@ impl Queue {
             }
             !waiting.is_empty()
         });
-        free.into_iter().for_each(|webhook| self.push(webhook));
+        free.into_iter().for_each(|webhook| self.push(webhook, CHANGED));
     }
 }
 
@@ -101,16 +101,17 @@ mod tests {
     async fn each_waits_once_and_comes_in_turn() {
         let mut queue = Queue::default();
         let now = Instant::now();
-        queue.push(id(1));
-        queue.push(id(2));
-        queue.push(id(1));
+        queue.push(id(1), 1);
+        queue.push(id(2), 1);
+        queue.push(id(1), 4);
         queue.push_at(now + Duration::from_secs(2), id(4));
         queue.push_at(now + Duration::from_secs(1), id(3));
         assert_eq!(queue.next_at(), Some(now + Duration::from_secs(1)));
         queue.wake_due(now + Duration::from_secs(1));
-        assert_eq!([queue.pop(), queue.pop(), queue.pop(), queue.pop()], [Some(id(1)), Some(id(2)), Some(id(3)), None]);
-        queue.push(id(1));
-        assert!(queue.contains(id(1)));
+        let popped = [queue.pop(), queue.pop(), queue.pop(), queue.pop()];
+        assert_eq!(popped, [Some((id(1), 5)), Some((id(2), 1)), Some((id(3), CHANGED)), None]);
+        queue.push(id(1), 1);
+        assert_eq!(queue.pop(), Some((id(1), 1)));
     }
 
     #[test]
@@ -120,7 +121,7 @@ mod tests {
         queue.park("a".into(), id(2));
         queue.park("b".into(), id(3));
         queue.unpark(|host| host == "a");
-        assert_eq!((queue.pop(), queue.pop()), (Some(id(1)), None));
+        assert_eq!((queue.pop(), queue.pop()), (Some((id(1), CHANGED)), None));
         queue.unpark(|_| true);
         assert_eq!(queue.len(), 2);
         queue.unpark(|_| true);

@@ -6,8 +6,11 @@ use tokio::sync::Notify;
 /// The log has grown.
 pub(super) const GREW: u8 = 1;
 
-/// The webhook, its job or its connection has changed: what is known of it is to be read again.
+/// The webhook or its connection has changed: what is known of it is to be read again.
 pub(super) const CHANGED: u8 = 2;
+
+/// One of its listing jobs has changed, or has more to deliver.
+pub(super) const JOB: u8 = 4;
 
 /// What a pump has not heard of yet.
 #[derive(Debug, Default)]
@@ -17,6 +20,10 @@ pub(super) struct Signal {
 }
 
 impl Signal {
+    pub(super) fn new(bits: u8) -> Self {
+        Signal { bits: AtomicU8::new(bits), notify: Notify::new() }
+    }
+
     pub(super) fn raise(&self, bit: u8) {
         self.bits.fetch_or(bit, Ordering::SeqCst);
         self.notify.notify_one();

@@ -148,8 +148,11 @@ mod tests {
         let slots = Slots::new(1, 1);
         let name = host("slow");
         let mut waiting: Vec<_> = (0..CROWD).map(|_| Box::pin(slots.acquire(&name, false))).collect();
-        let mut first = waiting.iter_mut().map(|wait| wait.as_mut().now_or_never()).collect::<Vec<_>>();
-        assert!(first[0].take().is_some_and(|slot| slot.is_ok()));
-        assert!(slots.is_crowded("slow"));
+        let first: Vec<_> = waiting.iter_mut().map(|wait| wait.as_mut().now_or_never()).collect();
+        assert!(first[0].as_ref().is_some_and(Result::is_ok) && first[1].is_none());
+        assert!(slots.is_crowded("slow") && !slots.is_crowded("quick"));
+        assert_eq!(slots.acquire(&name, false).await.err(), Some(Crowded));
+        drop((first, waiting));
+        assert!(slots.hosts().is_empty());
     }
 }
