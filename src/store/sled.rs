@@ -107,7 +107,12 @@ impl Units for SledStore {
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.engine.check()?;
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| ended())?;
+        // While there is room, a unit is in the queue when this future is first polled: units keep the order in which
+        // they were asked for. Waiting for a permit would not, since tokio makes a busy task's waits give way.
+        let permit = match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.permits.clone().acquire_owned().await.map_err(|_| ended())?,
+        };
         let (ack, answer) = oneshot::channel();
         let unit = Unit::new(pace, move |txn| {
             let result = txn.unit(work);

@@ -9,6 +9,8 @@ mod leases;
 mod ledger;
 mod listings;
 mod log;
+mod same_answers;
+mod sled_only;
 
 mod webhooks;
 mod workspaces;

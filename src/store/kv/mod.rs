@@ -27,6 +27,8 @@ mod pages;
 mod progress;
 mod rows;
 mod runs;
+#[cfg(test)]
+mod samples;
 mod subscriptions;
 pub(crate) mod txn;
 mod webhooks;
