@@ -1,4 +1,5 @@
 //! The HTTP API as a client sees it: the wire's rules, what each noun does, and how mistakes are told.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests fail by panicking
 
 #[path = "../http_support/mod.rs"]
 mod http_support;

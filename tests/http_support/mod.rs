@@ -1,5 +1,5 @@
 //! The API on a real listener over a store in memory, and a client that reads answers to a cap.
-#![allow(dead_code)] // each test binary uses its share
+#![allow(dead_code, unreachable_pub)] // each test binary uses its share
 
 use anyhook::api::{ApiOptions, Guards, router, serve};
 use anyhook::clock::Clock;

@@ -9,8 +9,6 @@ mod leases;
 mod ledger;
 mod listings;
 mod log;
-mod same_answers;
-mod sled_only;
 
 mod webhooks;
 mod workspaces;

@@ -8,10 +8,13 @@ use crate::api::state::Api;
 use crate::api::wire::{Args, Fields, JsonBody};
 use crate::credentials::Credentials;
 use crate::ids::{FeedId, JobId, WebhookId};
-use crate::store::{Connection, JobMode, JobState, ListPage, ListingJob, NewWebhook, Position, Webhook, WebhookQuery};
-use anyhook_connectors::contract::Manifest;
+use crate::store::{
+    Connection, JobMode, JobState, ListPage, ListingJob, NewWebhook, Position, Webhook, WebhookKind, WebhookQuery,
+};
+use anyhook_connectors::contract::{Account, Connector, ConnectorError, HookJob, ObjectSpec};
 use axum::extract::State;
 use axum::response::Response;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Subscribes. Answers once it is durable and before anyone is called: the feed is polled, and a native webhook
@@ -33,15 +36,18 @@ pub(crate) async fn create(
 }
 
 fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webhook, ApiError> {
-    let manifest = find::connector(&connection.integration)?.manifest();
+    let connector = find::connector(&connection.integration)?;
+    let manifest = connector.manifest();
     let limits = &api.context.limits.api;
     let spec = settings::object_spec(fields, manifest)?;
     let event = settings::event(fields)?.ok_or_else(|| fields.error("event", "is missing"))?;
+    let filters = settings::filters(fields, spec)?;
+    let native = native_way(api, connection, connector, spec, &filters)?;
     let asked = settings::kind(fields)?;
-    let kind = match asked {
-        Some(_) => settings::choose_kind(asked, event, manifest, spec, false)?,
-        None => settings::choose_kind(None, event, manifest, spec, native_is_ready(api, connection, manifest)?)?,
-    };
+    let kind = settings::choose_kind(asked, event, manifest, spec, native.works_by_itself(api))?;
+    if kind == WebhookKind::Native {
+        native.check()?;
+    }
     settings::refuse_databases(fields)?;
     settings::check_permission(connection, spec.object_type)?;
     let now = api.now();
@@ -59,7 +65,7 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
         hook_url: settings::hook_url(fields, api)?.ok_or_else(|| fields.error("hook_url", "is missing"))?,
         interval_ms: settings::interval_ms(fields, limits)?.unwrap_or(limits.interval_default_ms),
         kind,
-        filters: settings::filters(fields, spec)?,
+        filters,
         fields: settings::object_fields(fields, spec.object_type)?.unwrap_or_default(),
         page_max_limit: settings::page_max_limit(fields)?,
         is_paused: fields.flag("is_paused")?.unwrap_or(false),
@@ -71,14 +77,52 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
     })
 }
 
-/// Whether the vendor's own webhooks work without a person doing more: their secret is there, or they can be registered
-/// and the vendor can reach us.
-fn native_is_ready(api: &Api, connection: &Connection, manifest: &Manifest) -> Result<bool, ApiError> {
-    let Some(native) = &manifest.native else { return Ok(false) };
-    if native.registers && api.context.public_url.starts_with("https://") {
-        return Ok(true);
+/// How the vendor's own webhooks would come about.
+struct NativeWay {
+    /// Their secret is there.
+    has_secret: bool,
+    /// Whether they can be registered by request, or why not.
+    request: Result<(), ConnectorError>,
+}
+
+fn native_way(
+    api: &Api,
+    connection: &Connection,
+    connector: &dyn Connector,
+    spec: &ObjectSpec,
+    filters: &BTreeMap<String, String>,
+) -> Result<NativeWay, ApiError> {
+    let has_secret = Credentials::open(&api.context.vault, connection)?.webhook_secret.is_some();
+    let account = Account { meta: &connection.profile.meta };
+    let job =
+        HookJob { account, object_type: spec.object_type, filters, ingress_url: &api.context.public_url, secret: "" };
+    // The request is only built, to see whether it can be.
+    Ok(NativeWay { has_secret, request: connector.register_request(&job).map(|_| ()) })
+}
+
+impl NativeWay {
+    /// Whether it works without a person doing more. A vendor pushes only to what it can reach; whoever put a secret
+    /// into the connection has seen to that.
+    fn works_by_itself(&self, api: &Api) -> bool {
+        match &self.request {
+            Ok(()) => self.has_secret || api.context.public_url.starts_with("https://"),
+            Err(ConnectorError::Setting { .. }) => false,
+            Err(_) => self.has_secret,
+        }
     }
-    Ok(Credentials::open(&api.context.vault, connection)?.webhook_secret.is_some())
+
+    /// 400 where it cannot work at all.
+    fn check(self) -> Result<(), ApiError> {
+        match self.request {
+            _ if self.has_secret => Ok(()),
+            Ok(()) => Ok(()),
+            Err(ConnectorError::Setting { field, message }) => Err(ApiError::field(field, message)),
+            Err(_) => Err(ApiError::field(
+                "auth.meta.webhook_secret",
+                "is not set at the connection; set up the vendor's webhook by hand and put its secret there first",
+            )),
+        }
+    }
 }
 
 /// A bound on a connection's webhooks.

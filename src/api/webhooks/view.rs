@@ -32,7 +32,8 @@ impl Details {
         Ok(Details {
             delivery: store.delivery(webhook.id).await?.unwrap_or_default(),
             feed: store.feed_state(webhook.feed_id).await?,
-            runs: calls.iter().map(run).collect(),
+            // Rows of the same feed that name a webhook are calls about it, not polls.
+            runs: calls.iter().filter(|call| call.webhook_id.is_none()).map(run).collect(),
         })
     }
 

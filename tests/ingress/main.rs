@@ -1,0 +1,10 @@
+//! Vendors' own webhooks: who is believed, what is kept, and how a vendor is asked to push.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests fail by panicking
+
+#[path = "../http_support/mod.rs"]
+mod http_support;
+
+mod arrivals;
+mod refusals;
+mod registration;
+mod vendor;
