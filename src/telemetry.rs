@@ -4,12 +4,16 @@ use crate::settings::LogFormat;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use std::io::{IsTerminal, stderr};
 use std::sync::OnceLock;
+use std::time::Duration;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Upper bounds of the buckets that durations fall into, in seconds.
 const SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// How often the handle's `run_upkeep` must be called, so that what was recorded does not pile up.
+pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -47,17 +51,6 @@ pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     Ok(METRICS.get_or_init(|| handle).clone())
 }
 
-/// The metrics in Prometheus' text format; nothing where none are recorded.
-pub fn metrics_text() -> String {
-    METRICS
-        .get()
-        .map(|handle| {
-            handle.run_upkeep();
-            handle.render()
-        })
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,8 +64,8 @@ mod tests {
     #[test]
     fn what_is_counted_is_rendered() {
         start_metrics().unwrap();
-        start_metrics().unwrap();
         metrics::counter!("telemetry_test_total").increment(2);
-        assert!(metrics_text().contains("telemetry_test_total 2"), "{}", metrics_text());
+        let text = start_metrics().unwrap().render();
+        assert!(text.contains("telemetry_test_total 2"), "{text}");
     }
 }

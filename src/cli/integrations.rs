@@ -2,12 +2,11 @@
 
 use super::CliError;
 use super::output::{Tone, toned};
-use anyhook_connectors::contract::{
-    AuthMethod, AuthScheme, Change, CreatedAt, CursorKind, Deletions, Manifest, ObjectSpec,
-};
+use crate::api_model::integration::{IntegrationView, kinds};
+use crate::store::WebhookKind;
+use anyhook_connectors::contract::{AuthMethod, AuthScheme, Change, Manifest, ObjectSpec};
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
-use serde::Serialize;
 use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
 
@@ -26,7 +25,7 @@ virtual: found by polling. native: sent by the vendor, and taken in by Anyhook."
 pub(super) struct Arguments {
     /// Only this integration, with how to sign in
     integration: Option<String>,
-    /// Print JSON
+    /// Print JSON, as GET /unified/integration answers it
     #[arg(long)]
     json: bool,
 }
@@ -41,101 +40,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     }
     let mut out = stdout().lock();
     if arguments.json {
-        let rows: Vec<Integration> = manifests.iter().map(|manifest| Integration::of(manifest)).collect();
+        let rows: Vec<_> = manifests.iter().map(|manifest| IntegrationView::new(manifest, false)).collect();
         serde_json::to_writer_pretty(&mut out, &rows).map_err(std::io::Error::from)?;
         writeln!(out)?;
         return Ok(ExitCode::SUCCESS);
     }
-    writeln!(out, "{}", table(&manifests))?;
+    writeln!(out, "{}", table(&manifests).trim_fmt())?;
     if arguments.integration.is_some() {
         manifests.iter().try_for_each(|manifest| write!(out, "{}", how_to_connect(manifest)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// One integration, as JSON.
-#[derive(Debug, Serialize)]
-struct Integration {
-    #[serde(rename = "type")]
-    integration: &'static str,
-    name: &'static str,
-    categories: Vec<&'static str>,
-    web_url: &'static str,
-    api_docs_url: &'static str,
-    sign_in: Vec<SignIn>,
-    rate_limit: &'static str,
-    objects: Vec<Object>,
-}
-
-#[derive(Debug, Serialize)]
-struct SignIn {
-    method: &'static str,
-    fields: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Object {
-    object_type: &'static str,
-    created: Vec<&'static str>,
-    updated: Vec<&'static str>,
-    deleted: Vec<&'static str>,
-    incremental: bool,
-    filters: &'static [&'static str],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<&'static str>,
-}
-
-impl Integration {
-    fn of(manifest: &Manifest) -> Self {
-        Integration {
-            integration: manifest.integration,
-            name: manifest.name,
-            categories: categories(manifest),
-            web_url: manifest.web_url,
-            api_docs_url: manifest.api_docs_url,
-            sign_in: manifest.auth.iter().map(SignIn::of).collect(),
-            rate_limit: manifest.rate_limit.description,
-            objects: manifest.objects.iter().map(Object::of).collect(),
-        }
-    }
-}
-
-impl SignIn {
-    fn of(method: &AuthMethod) -> Self {
-        SignIn { method: method_name(method), fields: method.fields.iter().map(|field| field.field.path()).collect() }
-    }
-}
-
-impl Object {
-    fn of(spec: &ObjectSpec) -> Self {
-        Object {
-            object_type: spec.object_type.as_str(),
-            created: ways(spec, Change::Created),
-            updated: ways(spec, Change::Updated),
-            deleted: ways(spec, Change::Deleted),
-            incremental: spec.live.cursor != CursorKind::Nothing,
-            filters: spec.filters,
-            parent: spec.parent.map(|parent| parent.as_str()),
-        }
-    }
-}
-
 /// How an event of this kind reaches a webhook.
-fn ways(spec: &ObjectSpec, change: Change) -> Vec<&'static str> {
-    let is_virtual = match change {
-        Change::Created => spec.created_at == CreatedAt::True,
-        Change::Updated => true,
-        Change::Deleted => spec.deletions != Deletions::Silent,
-    };
-    let ways = [("virtual", is_virtual), ("native", spec.native.contains(&change))];
-    ways.into_iter().filter(|(_, has)| *has).map(|(way, _)| way).collect()
-}
-
-fn categories(manifest: &Manifest) -> Vec<&'static str> {
-    let mut categories: Vec<_> = manifest.objects.iter().map(|spec| spec.object_type.category()).collect();
-    categories.sort_unstable();
-    categories.dedup();
-    categories
+fn ways(manifest: &Manifest, spec: &ObjectSpec, change: Change) -> String {
+    let kinds = kinds(manifest, spec, change).into_iter().map(|kind| match kind {
+        WebhookKind::Virtual => "virtual",
+        WebhookKind::Native => "native",
+    });
+    cell(&kinds.collect::<Vec<_>>())
 }
 
 fn method_name(method: &AuthMethod) -> &'static str {
@@ -164,10 +87,10 @@ fn table(manifests: &[&Manifest]) -> Table {
             table.add_row([
                 first(manifest.integration.to_owned()),
                 spec.object_type.to_string(),
-                cell(ways(spec, Change::Created)),
-                cell(ways(spec, Change::Updated)),
-                cell(ways(spec, Change::Deleted)),
-                cell(spec.filters.to_vec()),
+                ways(manifest, spec, Change::Created),
+                ways(manifest, spec, Change::Updated),
+                ways(manifest, spec, Change::Deleted),
+                cell(spec.filters),
                 first(sign_in.join(", ")),
             ]);
         }
@@ -175,7 +98,7 @@ fn table(manifests: &[&Manifest]) -> Table {
     table
 }
 
-fn cell(words: Vec<&str>) -> String {
+fn cell(words: &[&str]) -> String {
     if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 

@@ -54,7 +54,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let payload = Payload::parse(&body)?;
     let kind = payload.kind.as_deref().unwrap_or("no type");
     let mut out = stdout().lock();
-    writeln!(out, "{kind}, {} objects, {} bytes", payload.objects()?.len(), body.len())?;
+    let count = payload.objects()?.len();
+    writeln!(out, "{kind}, {count} object{}, {} bytes", if count == 1 { "" } else { "s" }, body.len())?;
     write!(out, "{}", rendered(&report))?;
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
