@@ -57,6 +57,19 @@ async fn both_verbs_merge_and_leave_what_is_read_only() {
 }
 
 #[tokio::test]
+async fn a_new_reference_reaches_its_webhooks() {
+    let server = Server::start().await;
+    let id = server.connection().await;
+    let webhook = server.webhook(&id, json!({})).await;
+    let change = json!({"external_xref": "customer-8"});
+    server.call("PATCH", &format!("/unified/connection/{id}"), &change).await.ok();
+    let row = server.store.webhook(webhook["id"].as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(row.external_xref.as_deref(), Some("customer-8"));
+    let listed = server.get("/unified/connection?external_xref=customer-8").await.ok();
+    assert_eq!(listed[0]["id"], id.as_str());
+}
+
+#[tokio::test]
 async fn deleting_one_ends_its_webhooks() {
     let server = Server::start().await;
     let id = server.connection().await;

@@ -9,14 +9,17 @@ use crate::api::state::Api;
 use crate::api::wire::{Fields, JsonBody, Segments};
 use crate::api_model::connection::ConnectionView;
 use crate::credentials::Credentials;
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, ListPage, StoreError, Webhook, WebhookQuery};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 
 /// How often a change is tried again because another came first.
 const TRIES_MAX: u32 = 5;
+/// Webhooks renamed at the same time, so that their commits are grouped.
+const RENAMED_AT_ONCE: usize = 32;
 
 /// Merges what is given into the connection, `auth` too; both verbs do.
 ///
@@ -38,11 +41,42 @@ pub(crate) async fn update(
         }
         let changed = Connection { updated_at: api.now(), ..changed };
         match api.context.store.replace_connection(changed).await {
-            Ok(connection) => return Ok(Json(ConnectionView::new(&connection)).into_response()),
+            Ok(connection) => {
+                if connection.external_xref != stored.external_xref {
+                    rename_webhooks(&api, &connection).await?;
+                }
+                return Ok(Json(ConnectionView::new(&connection)).into_response());
+            }
             Err(StoreError::Conflict(_)) if tries < TRIES_MAX => tries += 1,
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Payloads carry the customer's own name of the connection from the webhook's row.
+async fn rename_webhooks(api: &Api, connection: &Connection) -> Result<(), ApiError> {
+    let limit = api.context.limits.api.webhooks_per_connection_max;
+    let page = ListPage { limit, ..ListPage::default() };
+    let query = WebhookQuery { connection_id: Some(connection.id), page, ..WebhookQuery::default() };
+    let webhooks = api.context.store.webhooks(connection.workspace_id, &query).await?;
+    let renamed = webhooks.into_iter().map(|webhook| rename(api, connection, webhook));
+    futures_util::stream::iter(renamed).buffer_unordered(RENAMED_AT_ONCE).try_collect::<()>().await
+}
+
+async fn rename(api: &Api, connection: &Connection, webhook: Webhook) -> Result<(), ApiError> {
+    let store = &api.context.store;
+    let id = webhook.id;
+    let mut current = Some(webhook);
+    for _ in 0..=TRIES_MAX {
+        let Some(row) = current.filter(|row| row.external_xref != connection.external_xref) else { return Ok(()) };
+        let row = Webhook { external_xref: connection.external_xref.clone(), ..row };
+        match store.replace_webhook(row).await {
+            Ok(_) | Err(StoreError::Missing(_)) => return Ok(()),
+            Err(StoreError::Conflict(_)) => current = store.webhook(id).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn merged(api: &Api, stored: &Connection, fields: &Fields<'_>) -> Result<Connection, ApiError> {
