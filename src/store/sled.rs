@@ -3,7 +3,7 @@
 //! sled's own `flush` is no barrier against a loss of power: on Linux it calls `sync_file_range`, which does not empty
 //! the disk's cache. One thread therefore owns all writes ([`committer`]), and syncs sled's file itself before anything
 //! is acknowledged. An error of the disk, or a sign of corruption, is final: the store answers
-//! [`StoreError::Unavailable`] from then on, and the process should end ([`SledStore::failure`]).
+//! [`StoreError::Unavailable`] from then on, and the process should end ([`super::Store::failure`]).
 
 mod committer;
 mod engine;
@@ -71,11 +71,6 @@ impl SledStore {
         Ok(SledStore { engine, permits, wakes, queue: Some(queue), committer: Some(thread) })
     }
 
-    /// Why the store cannot be used any more, once that is so: the process should end and be started again.
-    pub fn failure(&self) -> watch::Receiver<Option<String>> {
-        self.engine.failure()
-    }
-
     /// Bytes that the store takes on disk. The file never shrinks.
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.engine.disk_bytes()
@@ -112,7 +107,12 @@ impl Units for SledStore {
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.engine.check()?;
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| ended())?;
+        // While there is room, a unit is in the queue when this future is first polled: units keep the order in which
+        // they were asked for. Waiting for a permit would not, since tokio makes a busy task's waits give way.
+        let permit = match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.permits.clone().acquire_owned().await.map_err(|_| ended())?,
+        };
         let (ack, answer) = oneshot::channel();
         let unit = Unit::new(pace, move |txn| {
             let result = txn.unit(work);
@@ -134,5 +134,9 @@ impl Units for SledStore {
 
     fn subscribe(&self) -> broadcast::Receiver<Wake> {
         self.wakes.subscribe()
+    }
+
+    fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.engine.failure()
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn void_leases(txn: &mut Txn<'_>) -> Result<(), StoreError> {
     release_all(txn, None)
 }
 
-fn pause(read: &dyn Read, bucket: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub(super) fn pause(read: &dyn Read, bucket: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
     let row = read.get(Tree::Pauses, bucket.as_bytes())?;
     row.map(|row| Reader::new("pause", FORMAT, &row)?.time()).transpose()
 }

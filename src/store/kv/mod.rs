@@ -27,6 +27,8 @@ mod pages;
 mod progress;
 mod rows;
 mod runs;
+#[cfg(test)]
+mod samples;
 mod subscriptions;
 pub(crate) mod txn;
 mod webhooks;
@@ -37,7 +39,7 @@ pub(crate) use leases::void_leases;
 use super::{Store, StoreError, Wake};
 use engine::Read;
 use std::future::Future;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use txn::Txn;
 
 /// Wakes that a receiver may be behind before it is told that it lags.
@@ -68,10 +70,19 @@ pub(crate) trait Units: Send + Sync + 'static {
 
     /// What has become durable.
     fn subscribe(&self) -> broadcast::Receiver<Wake>;
+
+    /// Why nothing can be read or written any more, once that is so.
+    fn failure(&self) -> watch::Receiver<Option<String>> {
+        watch::channel(None).1
+    }
 }
 
 impl<U: Units> Store for U {
     fn wakes(&self) -> broadcast::Receiver<Wake> {
         self.subscribe()
+    }
+
+    fn failure(&self) -> watch::Receiver<Option<String>> {
+        Units::failure(self)
     }
 }

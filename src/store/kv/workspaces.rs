@@ -13,7 +13,7 @@ const WHAT: &str = "workspace";
 const STORE_KEY: &[u8] = b"store_key";
 const STORE_KEY_FORMAT: u8 = 1;
 
-fn store_key(txn: &mut Txn<'_>, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+pub(super) fn store_key(txn: &mut Txn<'_>, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
     if let Some(row) = txn.get(Tree::Meta, STORE_KEY)? {
         return Reader::new("store key", STORE_KEY_FORMAT, &row)?.array();
     }

@@ -1,0 +1,169 @@
+//! Kept samples of every row that was ever written. A build must read them all.
+//!
+//! `samples/v1.txt` holds a line for each kind: its name, then JSON, or hexadecimal for compact rows. It is never
+//! changed: a new format gets a file of its own.
+
+use super::calls::{Counters, Ring};
+use super::delivery_row::Delivery;
+use super::engine::{MemoryEngine, Tree, Value};
+use super::head::Head;
+use super::leaf::{self, Known};
+use super::leases::Held;
+use super::marks::Marks;
+use super::txn::Txn;
+use super::{calls, keys, leases, pages, progress, rows, workspaces};
+use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
+use crate::limits::StoreLimits;
+use crate::store::{
+    ApiCall, Connection, DeliveryState, Feed, FeedHealth, FeedState, LedgerEntry, ListingJob, LogHead, Position,
+    Progress, Retry, ShardId, StoreError, Stream, Webhook, WebhookHealth, Workspace,
+};
+use anyhook_connectors::walk::Checkpoint;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+const KEPT: &str = include_str!("samples/v1.txt");
+
+fn at() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 5_000_000).unwrap()
+}
+
+/// The row that was kept, and what it is now.
+fn kept(kind: &str) -> Value {
+    let line = KEPT.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' '));
+    let line = line.unwrap_or_else(|| panic!("there is no sample of {kind}"));
+    match line.starts_with('{') {
+        true => Value::from([&[1], line.as_bytes()].concat()),
+        false => Value::from(hex::decode(line).unwrap()),
+    }
+}
+
+/// Sees that a compact row is read as what it was written from, still written so, and refused if it is newer or cut.
+fn compact<T: PartialEq + Debug>(
+    kind: &str,
+    expected: &T,
+    written: &Value,
+    read: impl Fn(&[u8]) -> Result<T, StoreError>,
+) {
+    let row = kept(kind);
+    assert_eq!(&read(&row).unwrap(), expected, "{kind}");
+    assert_eq!(hex::encode(written), hex::encode(&row), "{kind} is written otherwise: give it a new format number");
+    let newer = [&[row[0] + 1], &row[1..]].concat();
+    assert!(read(&newer).unwrap_err().to_string().contains("newer than this build"), "{kind}");
+    for wrong in [&[][..], &[0], &row[..2]] {
+        assert!(matches!(read(wrong), Err(StoreError::Unreadable(_))), "{kind}");
+    }
+}
+
+/// Sees that a JSON row is read, and that nothing of it is lost when it is written again.
+fn json<T: Serialize + DeserializeOwned>(kind: &'static str) {
+    let row = kept(kind);
+    let read: T = rows::from_json(kind, &row).unwrap();
+    let again = rows::to_json(kind, &read).unwrap();
+    let (before, after): (serde_json::Value, serde_json::Value) =
+        (serde_json::from_slice(&row[1..]).unwrap(), serde_json::from_slice(&again[1..]).unwrap());
+    for (field, value) in before.as_object().unwrap() {
+        assert_eq!(after.get(field), Some(value), "{kind}.{field}");
+    }
+    let newer = rows::from_json::<T>(kind, &[&[2], &row[1..]].concat());
+    assert!(matches!(newer, Err(StoreError::Unreadable(text)) if text.contains("newer than this build")));
+}
+
+#[test]
+fn json_rows_of_version_1_are_read() {
+    json::<Workspace>("workspace");
+    json::<Connection>("connection");
+    json::<Webhook>("webhook");
+    json::<Feed>("feed");
+    json::<FeedState>("feed_state");
+    json::<ListingJob>("listing_job");
+    json::<ApiCall>("api_call");
+    let state: FeedState = rows::from_json("feed state", &kept("feed_state")).unwrap();
+    assert!(matches!(state.health, FeedHealth::Unhealthy { is_credential: true, .. }));
+    let feed: Feed = rows::from_json("feed", &kept("feed")).unwrap();
+    assert_eq!(feed.id, FeedId::from_bytes([4; 12]));
+    let job: ListingJob = rows::from_json("listing job", &kept("listing_job")).unwrap();
+    assert_eq!((job.id, job.webhook_id), (JobId::from_bytes([5; 12]), WebhookId::from_bytes([3; 12])));
+    let connection: Connection = rows::from_json("connection", &kept("connection")).unwrap();
+    assert_eq!(connection.id, ConnectionId::from_bytes([2; 12]));
+    let workspace: Workspace = rows::from_json("workspace", &kept("workspace")).unwrap();
+    assert_eq!(workspace.id, WorkspaceId::from_bytes([1; 12]));
+}
+
+#[test]
+fn rows_of_feeds_of_version_1_are_read() {
+    let head = Head { log: LogHead { start: 3, end: 9, bytes: 4_000 }, revision: 2, swept: b"id7".to_vec() };
+    compact("log_head", &head, &head.encode(), Head::decode);
+    let marks = Marks { shard: ShardId(7), due: Some(at()), pings: 5, is_active: true, is_held: false };
+    compact("feed_mark", &marks, &marks.encode(), Marks::decode);
+    let checkpoint = Checkpoint { from: Some(at()), offset: 4, token: Some("next".into()), ..Checkpoint::default() };
+    let read = Progress {
+        watermark: Some(at()),
+        server_time: Some(at()),
+        cursor: Some("cursor".into()),
+        checkpoint: Some(checkpoint),
+        etag: None,
+    };
+    let row = kept("progress");
+    assert_eq!(progress::decode(&row).unwrap(), read);
+    compact("progress", &read, &row, progress::decode);
+}
+
+#[test]
+fn leaves_of_version_1_are_read() {
+    let entry = LedgerEntry { updated_at_ms: 1_700_000_000_005, version: 77, is_deleted: true };
+    let none = LedgerEntry { updated_at_ms: i64::MIN, version: 1, is_deleted: false };
+    let known = [Known { id: b"12", entry }, Known { id: b"7", entry: none }];
+    let written = leaf::encode(&known).unwrap();
+    compact("ledger", &2, &written, |row| leaf::decode(row).map(|known| known.len()));
+    assert_eq!(leaf::decode(&kept("ledger")).unwrap(), known);
+    assert_eq!(leaf::oldest(&kept("ledger")), Ok(i64::MIN));
+}
+
+#[test]
+fn rows_of_deliveries_of_version_1_are_read() {
+    let retry = Retry {
+        stream: Stream::Listing(JobId::from_bytes([5; 12])),
+        attempts: 3,
+        first_at: at(),
+        next_at: at(),
+        records: 100,
+    };
+    let state = DeliveryState {
+        position: Position { sequence: 12, offset: 34 },
+        health: WebhookHealth::Unhealthy { since: at(), message: "410".into() },
+        retry: Some(retry),
+        listing: Some(JobId::from_bytes([5; 12])),
+        delivered: 56,
+        delivered_at: Some(at()),
+    };
+    let delivery = Delivery { shard: ShardId(7), is_resting: true, state };
+    compact("delivery", &delivery, &delivery.encode(), Delivery::decode);
+}
+
+#[test]
+fn rows_of_leases_and_counters_of_version_1_are_read() {
+    let held = Held { epoch: 8, by: Some((NodeId::from_bytes([6; 12]), at())) };
+    compact("lease", &held, &held.encode(), Held::decode);
+    let rings = [Ring { first: 1, next: 201 }, Ring { first: 0, next: 3 }];
+    let counters = Counters { rings, is_foldable: true };
+    compact("call_counter", &counters, &counters.encode(), Counters::decode);
+}
+
+#[test]
+fn rows_that_are_read_in_place_of_version_1_are_read() {
+    let (engine, limits) = (MemoryEngine::default(), StoreLimits::default());
+    let mut txn = Txn::new(&engine, &limits);
+    txn.put(Tree::LogPages, keys::chunk(&[4; 12], 9, 0), kept("page_first"));
+    txn.put(Tree::LogPages, keys::chunk(&[4; 12], 9, 1), kept("page_next"));
+    assert_eq!(pages::get(&txn, Tree::LogPages, &[4; 12], 9).unwrap().unwrap(), b"hello");
+    txn.put(Tree::Pauses, b"github/1", kept("pause"));
+    assert_eq!(leases::pause(&txn, "github/1"), Ok(Some(at())));
+    txn.put(Tree::Meta, b"store_key", kept("store_key"));
+    assert_eq!(workspaces::store_key(&mut txn, [0; 32]), Ok([8; 32]));
+    txn.put(Tree::CallRings, b"ring", kept("call_ring"));
+    let place = [&[1; 12][..], &keys::time(at()), b"ring"].concat();
+    assert_eq!(calls::find(&txn, b"ring"), Ok(Some(place)));
+}
