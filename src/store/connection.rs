@@ -108,6 +108,7 @@ pub trait Connections {
     /// Replaces a connection if its revision is still the one that was read; the new row's revision is one more.
     ///
     /// - [`StoreError::Conflict`] where another change came first.
+    /// - While it is paused, its feeds and its webhooks' retries are not due.
     /// - Where the change ends a pause, or brings new credentials, its feeds become due now and those that were
     ///   unhealthy for their credentials healthy again.
     async fn replace_connection(&self, connection: Connection) -> Result<Connection, StoreError>;

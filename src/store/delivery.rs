@@ -148,7 +148,7 @@ pub trait Deliveries {
     /// - Pages of a listing before its position are forgotten; at its end the job is done and the log comes next.
     async fn finish_attempt(&self, finish: AttemptFinish) -> Result<(), StoreError>;
 
-    /// Webhooks of these shards whose batches are to be tried again, soonest first.
+    /// Webhooks of these shards whose batches are to be tried again, soonest first; none that is paused or unhealthy.
     async fn due_retries(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError>;
 
     /// Makes a webhook healthy again; its waiting batch is tried at once with a fresh schedule. The position stays.

@@ -129,6 +129,9 @@ pub struct ListingCommit {
 #[async_trait]
 pub trait Listings {
     /// Adds a job to a webhook. [`StoreError::Exists`] where an open one is there.
+    ///
+    /// - An initial one is delivered before the log.
+    /// - A bounded number is remembered: the oldest that has ended makes room.
     async fn insert_job(&self, job: ListingJob) -> Result<(), StoreError>;
 
     /// The job of this id.
@@ -153,6 +156,6 @@ pub trait Listings {
     /// A page of the spool; none where it was delivered and forgotten, or is not there yet.
     async fn spool_page(&self, job: JobId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Ends a job that is open; its pages are not delivered any more and the log comes next.
+    /// Ends a job that is open, or has failed; its pages are not delivered any more and the log comes next.
     async fn cancel_job(&self, id: JobId, now: DateTime<Utc>) -> Result<(), StoreError>;
 }
