@@ -1,6 +1,7 @@
 //! The engine: everything that works in the background, started and stopped together.
 
 use crate::context::Context;
+use crate::deliver;
 use crate::ingress;
 use crate::poll;
 use crate::poll::transport::Vendors;
@@ -41,6 +42,7 @@ impl Engine {
         let (context, stop) = (engine.context.clone(), engine.leasing.clone());
         engine.lease_task.spawn(async move { context.leases.run(context.store.as_ref(), &context.clock, stop).await });
         engine.tasks.spawn(poll::run(engine.vendors.clone(), engine.working.clone()));
+        engine.tasks.spawn(deliver::run(engine.context.clone(), engine.working.clone()));
         engine.tasks.spawn(ingress::registrar::run(
             engine.context.clone(),
             engine.vendors.clone(),

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod context;
 pub mod credentials;
+pub mod deliver;
 pub mod demo;
 pub mod engine;
 pub mod ids;

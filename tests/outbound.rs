@@ -1,5 +1,7 @@
 //! What leaves the process: over real sockets, against peers that misbehave.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers stand outside of #[test]
+
 use anyhook::outbound::guard::Guard;
 use anyhook::outbound::{HttpClient, Outbound, OutboundError, OutboundRequest};
 use bytes::Bytes;
@@ -32,7 +34,7 @@ fn request(url: &str) -> OutboundRequest {
 /// Reads a request whole, by its content-length.
 async fn read_request(peer: &mut TcpStream) -> (String, Vec<u8>) {
     let mut seen = Vec::new();
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     loop {
         let count = peer.read(&mut buffer).await.unwrap();
         assert!(count > 0, "the client hung up");

@@ -1,0 +1,148 @@
+//! One attempt: the request of a batch, and the rows that tell what came of it.
+
+use super::derive::{DeliveryId, DeriveKey, sequence_number};
+use super::keys::Keys;
+use super::pages::Prepared;
+use super::payload::{HEAD, PayloadType};
+use super::subscriber::Subscriber;
+use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
+use crate::store::{ApiCall, CallKind, Position, Stream};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use std::sync::Arc;
+use std::time::Duration;
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const SEQUENCE: HeaderName = HeaderName::from_static("anyhook-sequence");
+const STREAM: HeaderName = HeaderName::from_static("anyhook-stream");
+
+/// A batch at its place in a webhook's stream.
+#[derive(Debug, Clone)]
+pub(super) struct Batch {
+    pub(super) stream: Stream,
+    pub(super) position: Position,
+    /// The place once it is delivered.
+    pub(super) next: Position,
+    pub(super) kind: PayloadType,
+    pub(super) prepared: Arc<Prepared>,
+}
+
+impl Batch {
+    pub(super) fn id(&self, derive: &DeriveKey, subscriber: &Subscriber) -> DeliveryId {
+        derive.id(subscriber.webhook.id, self.stream, self.position, self.kind, &self.prepared.digest)
+    }
+}
+
+/// The signed request of a batch.
+pub(super) fn request(
+    subscriber: &Subscriber,
+    batch: &Batch,
+    id: &DeliveryId,
+    keys: &Arc<Keys>,
+    now: DateTime<Utc>,
+) -> Result<OutboundRequest, InvalidHeaderValue> {
+    let (sig, sig256) = batch.prepared.signed(keys).with_nonce(&id.nonce);
+    let tail = subscriber.envelope.tail(id, (&sig, &sig256), batch.kind);
+    let objects = batch.prepared.cut.objects.clone();
+    let timestamp = now.timestamp().to_string();
+    let signature = keys.signing.standard(&id.webhook_id, &timestamp, &[HEAD, &objects, &tail]);
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(WEBHOOK_ID, HeaderValue::try_from(&id.webhook_id)?);
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::try_from(timestamp)?);
+    headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(signature)?);
+    headers.insert(SEQUENCE, HeaderValue::from(sequence_number(batch.position)));
+    headers.insert(STREAM, stream_name(batch.stream)?);
+    Ok(OutboundRequest {
+        method: Method::POST,
+        url: subscriber.url.clone(),
+        headers,
+        body: vec![Bytes::from_static(HEAD), objects, tail],
+        deadline: Duration::ZERO,
+        body_bytes_max: 0,
+    })
+}
+
+fn stream_name(stream: Stream) -> Result<HeaderValue, InvalidHeaderValue> {
+    match stream {
+        Stream::Live => Ok(HeaderValue::from_static("live")),
+        Stream::Listing(job) => HeaderValue::try_from(format!("listing-{job}")),
+    }
+}
+
+/// What an attempt took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    pub(super) at: DateTime<Utc>,
+    pub(super) duration_ms: u64,
+    pub(super) size_bytes: u64,
+    /// The number of this attempt, from one.
+    pub(super) attempt: u32,
+}
+
+/// The audit row of an attempt.
+pub(super) fn row(
+    subscriber: &Subscriber,
+    batch: &Batch,
+    id: DeliveryId,
+    answer: &Result<OutboundResponse, OutboundError>,
+    error: Option<String>,
+    taken: Taken,
+) -> ApiCall {
+    ApiCall {
+        name: format!("{} {}", subscriber.webhook.object_type, batch.kind.as_str()),
+        status: answer.as_ref().map_or(0, |response| response.status),
+        error,
+        at: taken.at,
+        duration_ms: taken.duration_ms,
+        size_bytes: taken.size_bytes,
+        records: u64::from(batch.prepared.cut.records),
+        requests: u64::from(taken.attempt),
+        delivery: Some(id.webhook_id),
+        ..blank_row(subscriber)
+    }
+}
+
+/// The row that tells of pages which were trimmed before a webhook read them.
+pub(super) fn missed_row(subscriber: &Subscriber, pages: u64, at: DateTime<Utc>) -> ApiCall {
+    let error = format!(
+        "{pages} log pages were dropped while the webhook rested; back-fill it to get what it missed, it goes on from the oldest page"
+    );
+    ApiCall {
+        name: format!("{} missed", subscriber.webhook.object_type),
+        error: Some(error),
+        at,
+        ..blank_row(subscriber)
+    }
+}
+
+fn blank_row(subscriber: &Subscriber) -> ApiCall {
+    let webhook = &subscriber.webhook;
+    ApiCall {
+        id: String::new(),
+        workspace_id: webhook.workspace_id,
+        connection_id: webhook.connection_id,
+        feed_id: webhook.feed_id,
+        webhook_id: Some(webhook.id),
+        integration: webhook.integration.clone(),
+        environment: webhook.environment.clone(),
+        external_xref: webhook.external_xref.clone(),
+        kind: CallKind::Webhook,
+        method: "POST".to_owned(),
+        name: String::new(),
+        path: subscriber.shown_url.clone(),
+        status: 0,
+        error: None,
+        at: DateTime::UNIX_EPOCH,
+        duration_ms: 0,
+        size_bytes: 0,
+        records: 0,
+        requests: 0,
+        count: 0,
+        delivery: None,
+    }
+}

@@ -1,0 +1,305 @@
+//! The hub: hears of what became durable, and starts a pump for each webhook that may have something to deliver.
+
+use super::pump;
+use super::queue::Queue;
+use super::readers::Readers;
+use super::shared::{Halt, Shared};
+use super::signal::{CHANGED, GREW, JOB, Signal};
+use super::trim;
+use crate::context::Context;
+use crate::ids::{ConnectionId, WebhookId};
+use crate::store::{Fence, ShardId, StoreError, Wake};
+use futures_util::FutureExt;
+use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Pumps at the same time, as a multiple of the slots: most wait for a slot, or for outcomes to become durable.
+const PUMPS_PER_SLOT: usize = 16;
+
+/// Webhooks read at a time when a shard is looked through.
+const WEBHOOKS_PER_READ: usize = 100;
+
+/// Retries read at a time.
+const RETRIES_PER_READ: usize = 1_024;
+
+/// The soonest that retries are read again while some are due.
+const RETRIES_AGAIN: Duration = Duration::from_millis(100);
+
+/// The latest that retries are read again, so that a clock that jumps delays none for longer.
+const RETRIES_IDLE: Duration = Duration::from_secs(60);
+
+/// How long a webhook waits after something did not work.
+const LATER: Duration = Duration::from_secs(1);
+
+/// Feeds of a connection that are woken when it changes.
+const FEEDS_MAX: usize = 10_000;
+
+/// Delivers until told to stop. Then no attempt begins any more, those under way end within their deadline, and what
+/// came of them is kept.
+pub async fn run(context: Context, stop: CancellationToken) {
+    let wakes = context.store.wakes();
+    let Some(key) = stop.run_until_cancelled(store_key(&context)).await else { return };
+    let shared = Shared::new(context, stop, &key);
+    let mut hub = Hub::new(shared.clone());
+    tokio::join!(hub.run(wakes), trim::run(shared));
+}
+
+/// The key of the store's keyed hashes; asked for until it answers.
+async fn store_key(context: &Context) -> [u8; 32] {
+    loop {
+        let mut fresh = [0; 32];
+        let read = match context.random.fill(&mut fresh) {
+            Ok(()) => context.store.store_key(fresh).await,
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+        };
+        match read {
+            Ok(key) => return key,
+            Err(error) => tracing::error!(%error, "the store's key cannot be read; nothing is delivered until it can"),
+        }
+        context.clock.sleep(LATER).await;
+    }
+}
+
+struct Hub {
+    shared: Arc<Shared>,
+    pumps: JoinSet<(WebhookId, Halt)>,
+    pumps_max: usize,
+    running: HashMap<WebhookId, Arc<Signal>>,
+    queue: Queue,
+    readers: Readers,
+    /// Shards to be looked through, and up to where they have been.
+    scans: VecDeque<(ShardId, Option<WebhookId>)>,
+    known: HashMap<ShardId, Fence>,
+    retries_at: Instant,
+}
+
+impl Hub {
+    fn new(shared: Arc<Shared>) -> Self {
+        Hub {
+            pumps: JoinSet::new(),
+            pumps_max: shared.context.limits.deliver.slots_max.max(1) * PUMPS_PER_SLOT,
+            running: HashMap::new(),
+            queue: Queue::default(),
+            readers: Readers::default(),
+            scans: VecDeque::new(),
+            known: HashMap::new(),
+            retries_at: Instant::now(),
+            shared,
+        }
+    }
+
+    async fn run(&mut self, mut wakes: tokio::sync::broadcast::Receiver<Wake>) {
+        let mut leases = self.shared.context.leases.changes();
+        let shared = self.shared.clone();
+        self.shards_changed();
+        loop {
+            self.start_pumps();
+            let timer = self.queue.next_at().map_or(self.retries_at, |at| at.min(self.retries_at));
+            let may_scan = !self.scans.is_empty() && self.queue.len() < self.pumps_max;
+            let wait = timer.saturating_duration_since(Instant::now());
+            tokio::select! {
+                () = shared.stop.cancelled() => break,
+                wake = wakes.recv() => match wake {
+                    Ok(wake) => self.woken(wake).await,
+                    Err(RecvError::Lagged(missed)) => self.lagged(missed),
+                    Err(RecvError::Closed) => shared.stop.cancelled().await,
+                },
+                Ok(()) = leases.changed() => self.shards_changed(),
+                Some(ended) = self.pumps.join_next(), if !self.pumps.is_empty() => {
+                    if let Ok((webhook, halt)) = ended {
+                        self.ended(webhook, halt);
+                    }
+                }
+                () = shared.context.clock.sleep(wait) => self.tick().await,
+                () = std::future::ready(()), if may_scan => self.scan().await,
+            }
+        }
+        self.drain().await;
+    }
+
+    /// Lets attempts that are under way end.
+    async fn drain(&mut self) {
+        let limit = Duration::from_millis(self.shared.context.limits.deliver.attempt_deadline_ms) + 5 * LATER;
+        let ended = tokio::time::timeout(limit, async { while self.pumps.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            tracing::warn!(
+                pumps = self.pumps.len(),
+                "attempts did not end in time; their batches are sent again at the next start"
+            );
+        }
+    }
+
+    fn start_pumps(&mut self) {
+        while self.pumps.len() < self.pumps_max {
+            let Some((webhook, bits)) = self.queue.pop() else { break };
+            let signal = Arc::new(Signal::new(bits));
+            self.running.insert(webhook, signal.clone());
+            let pump = pump::run(self.shared.clone(), webhook, signal);
+            self.pumps.spawn(async move {
+                let halt = AssertUnwindSafe(pump).catch_unwind().await;
+                (webhook, halt.unwrap_or_else(|_| Halt::Later("a delivery loop broke: this is a bug".to_owned())))
+            });
+        }
+        self.shared.is_queue_waiting.store(!self.queue.is_empty(), Ordering::Relaxed);
+    }
+
+    fn dispatch(&mut self, webhook: WebhookId, bit: u8) {
+        match self.running.get(&webhook) {
+            Some(signal) => signal.raise(bit),
+            None => self.queue.push(webhook, bit),
+        }
+    }
+
+    fn ended(&mut self, webhook: WebhookId, halt: Halt) {
+        let more = self.running.remove(&webhook).map_or(0, |signal| signal.take());
+        match halt {
+            Halt::Stopped | Halt::Gone | Halt::Idle | Halt::Elsewhere | Halt::Resting => {}
+            Halt::Retry(at) => {
+                let wait = (at - self.shared.context.clock.now()).to_std().unwrap_or_default();
+                self.retries_at = self.retries_at.min(Instant::now() + wait);
+            }
+            Halt::Yield => self.queue.push(webhook, CHANGED),
+            Halt::Crowded(host) => self.queue.park(host, webhook),
+            Halt::Later(reason) => {
+                tracing::warn!(webhook_id = %webhook, reason, "deliveries wait");
+                self.queue.push_at(Instant::now() + LATER, webhook);
+            }
+        }
+        if more != 0 {
+            self.queue.push(webhook, more);
+        }
+        let slots = self.shared.slots.clone();
+        self.queue.unpark(|host| !slots.is_crowded(host));
+    }
+
+    async fn woken(&mut self, wake: Wake) {
+        let woken = match wake {
+            Wake::LogGrew(feed) => {
+                let readers = self.readers.of(&*self.shared.context.store, feed).await;
+                readers.map(|readers| {
+                    let leases = &self.shared.context.leases;
+                    let ours = readers.iter().filter(|(_, shard)| leases.lease(*shard).is_some());
+                    let ours: Vec<WebhookId> = ours.map(|(webhook, _)| *webhook).collect();
+                    ours.into_iter().for_each(|webhook| self.dispatch(webhook, GREW));
+                })
+            }
+            Wake::WebhookChanged(webhook) => {
+                self.readers.forget();
+                self.dispatch(webhook, CHANGED);
+                Ok(())
+            }
+            Wake::JobChanged(_, webhook) => {
+                self.dispatch(webhook, JOB);
+                Ok(())
+            }
+            Wake::ConnectionChanged(connection) => self.connection_changed(connection).await,
+            Wake::FeedDue(_) => Ok(()),
+        };
+        if let Err(error) = woken {
+            tracing::warn!(%error, "a change could not be followed; all shards are looked through");
+            self.rescan();
+        }
+    }
+
+    async fn connection_changed(&mut self, connection: ConnectionId) -> Result<(), StoreError> {
+        self.shared.keyring.forget(Some(connection));
+        let store = self.shared.context.store.clone();
+        for feed in store.feeds_of_connection(connection, FEEDS_MAX).await? {
+            let readers = self.readers.of(&*store, feed.id).await?;
+            readers.iter().for_each(|(webhook, _)| self.dispatch(*webhook, CHANGED));
+        }
+        Ok(())
+    }
+
+    fn lagged(&mut self, missed: u64) {
+        tracing::info!(missed, "more became durable than could be heard of; all shards are looked through");
+        self.shared.keyring.forget(None);
+        self.readers.forget();
+        self.running.values().for_each(|signal| signal.raise(CHANGED));
+        self.rescan();
+    }
+
+    fn rescan(&mut self) {
+        self.known.clear();
+        self.shards_changed();
+    }
+
+    /// Looks through shards that were won.
+    fn shards_changed(&mut self) {
+        let leases = &self.shared.context.leases;
+        let held: HashMap<ShardId, Fence> =
+            leases.shards().into_iter().filter_map(|shard| Some((shard, leases.lease(shard)?.fence))).collect();
+        for (shard, fence) in &held {
+            if self.known.get(shard) != Some(fence) {
+                self.scans.retain(|(scanned, _)| scanned != shard);
+                self.scans.push_back((*shard, None));
+            }
+        }
+        self.scans.retain(|(shard, _)| held.contains_key(shard));
+        self.known = held;
+        self.retries_at = Instant::now();
+    }
+
+    /// Starts pumps for a part of a shard: each finds out for itself whether there is something to deliver.
+    async fn scan(&mut self) {
+        let Some((shard, after)) = self.scans.pop_front() else { return };
+        match self.shared.context.store.webhooks_of_shard(shard, after, WEBHOOKS_PER_READ).await {
+            Ok(webhooks) => {
+                let last = webhooks.last().map(|webhook| webhook.id);
+                if webhooks.len() == WEBHOOKS_PER_READ {
+                    self.scans.push_back((shard, last));
+                }
+                webhooks.iter().for_each(|webhook| self.dispatch(webhook.id, CHANGED));
+            }
+            Err(error) => {
+                tracing::warn!(shard = shard.0, %error, "a shard could not be looked through; it is tried again");
+                self.scans.push_back((shard, after));
+                self.shared.context.clock.sleep(LATER).await;
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        self.queue.wake_due(now);
+        if now >= self.retries_at
+            && let Err(error) = self.read_retries(now).await
+        {
+            tracing::warn!(%error, "retries could not be read; they are read again");
+            self.retries_at = now + LATER;
+        }
+    }
+
+    /// Starts pumps for webhooks whose retries are due.
+    async fn read_retries(&mut self, now: Instant) -> Result<(), StoreError> {
+        let shards = self.shared.context.leases.shards();
+        let due = self.shared.context.store.due_retries(&shards, RETRIES_PER_READ).await?;
+        let (at, longest) = (self.shared.context.clock.now(), self.longest_wait());
+        let mut next = None;
+        for retry in &due {
+            let away = (retry.next_at - at).to_std().unwrap_or_default();
+            if !away.is_zero() && away <= longest {
+                next = Some(away);
+                break;
+            }
+            if !self.running.contains_key(&retry.webhook) {
+                self.queue.push(retry.webhook, GREW);
+            }
+        }
+        let is_more = due.len() == RETRIES_PER_READ;
+        let wait = next.unwrap_or(if is_more { RETRIES_AGAIN } else { RETRIES_IDLE });
+        self.retries_at = now + wait.clamp(Duration::from_millis(1), RETRIES_IDLE);
+        Ok(())
+    }
+
+    fn longest_wait(&self) -> Duration {
+        Duration::from_millis(super::backoff::wait_max_ms(&self.shared.context.limits.deliver))
+    }
+}

@@ -1,0 +1,33 @@
+//! The right half of the line: log, batch, sign, deliver, audit. It owns positions alone: a webhook reads its feed's log
+//! from its position, makes a batch, delivers it, moves on.
+//!
+//! [`run`] is the whole of it: a hub hears of what became durable and starts a pump for each webhook with something to
+//! deliver; a pump ends when there is nothing left. An idle webhook has no task and no memory.
+
+pub mod backoff;
+pub mod batch;
+pub mod derive;
+pub mod payload;
+pub mod project;
+pub mod sign;
+pub mod verdict;
+
+mod attempt;
+mod commits;
+mod cursor;
+mod hub;
+mod keeping;
+mod keys;
+mod pages;
+mod pump;
+mod queue;
+mod readers;
+mod reading;
+mod send;
+mod shared;
+mod signal;
+mod slots;
+mod subscriber;
+mod trim;
+
+pub use hub::run;

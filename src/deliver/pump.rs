@@ -1,0 +1,223 @@
+//! A pump: one webhook's loop while there is work for it. Reads the stream from its position, sends batch after batch in
+//! order, and lets the outcomes become durable behind it.
+
+use super::commits::Commits;
+use super::cursor::{Cursor, Listing};
+use super::keys::Keys;
+use super::shared::{Halt, Shared};
+use super::signal::{CHANGED, JOB, Signal};
+use super::subscriber::Subscriber;
+use crate::ids::WebhookId;
+use crate::store::{
+    AttemptFinish, DeliveryState, Lease, Outcome, Retry, Store, StoreError, Stream, Webhook, WebhookHealth,
+};
+use chrono::{TimeDelta, Utc};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Attempts after which a pump lets others have their turn.
+const ATTEMPTS_PER_TURN: u32 = 64;
+
+/// Jobs of a webhook that are looked at; the open one is among the newest.
+const JOBS_MAX: usize = 8;
+
+/// One webhook's loop.
+pub(super) struct Pump {
+    pub(super) shared: Arc<Shared>,
+    pub(super) subscriber: Subscriber,
+    pub(super) retry: Option<Retry>,
+    pub(super) commits: Commits,
+    pub(super) is_stale: bool,
+    pub(super) live: Cursor,
+    pub(super) listing: Option<Listing>,
+    pub(super) signal: Arc<Signal>,
+    pub(super) attempts: u32,
+    pub(super) passed: u64,
+    pub(super) pages_since_mark: u64,
+}
+
+/// Serves a webhook until nothing is left to do, or something stops it.
+pub(super) async fn run(shared: Arc<Shared>, webhook: WebhookId, signal: Arc<Signal>) -> Halt {
+    let looks_for_jobs = signal.take() & (CHANGED | JOB) != 0;
+    let mut pump = match Pump::load(&shared, webhook, &signal, looks_for_jobs).await {
+        Ok(pump) => pump,
+        Err(halt) => return halt,
+    };
+    let halt = match pump.serve().await {
+        Ok(()) => Halt::Idle,
+        Err(halt) => halt,
+    };
+    // Positions of what was delivered are kept whatever ended it.
+    let kept = match halt {
+        Halt::Gone | Halt::Elsewhere => Ok(()),
+        _ => pump.settle().await,
+    };
+    pump.shared.marks.mark(pump.subscriber.webhook.feed_id, pump.subscriber.webhook.shard, false);
+    kept.err().unwrap_or(halt)
+}
+
+impl Pump {
+    async fn load(
+        shared: &Arc<Shared>,
+        id: WebhookId,
+        signal: &Arc<Signal>,
+        looks_for_jobs: bool,
+    ) -> Result<Self, Halt> {
+        let store = &shared.context.store;
+        let webhook = store.webhook(id).await?.ok_or(Halt::Gone)?;
+        let lease = shared.context.leases.lease(webhook.shard).ok_or(Halt::Elsewhere)?;
+        let state = store.delivery(id).await?.ok_or(Halt::Gone)?;
+        if state.health != WebhookHealth::Healthy {
+            return Err(Halt::Resting);
+        }
+        rest(shared, &webhook).await?;
+        let listing = listing(&**store, id, &state, looks_for_jobs).await?;
+        let subscriber = match Subscriber::new(webhook, &shared.context.limits.deliver) {
+            Ok(subscriber) => subscriber,
+            Err(error) => {
+                let (message, at) = (error.to_string(), shared.context.clock.now());
+                tracing::warn!(webhook_id = %id, %error, "a webhook cannot be delivered to; it is unhealthy now");
+                let outcome = Outcome::Unhealthy { message };
+                shared.clone().keep(AttemptFinish { fence: lease.fence, webhook: id, outcome, at, call: None }).await?;
+                return Err(Halt::Resting);
+            }
+        };
+        Ok(Pump {
+            shared: shared.clone(),
+            live: Cursor::at(state.position),
+            listing,
+            retry: state.retry,
+            subscriber,
+            commits: Commits::default(),
+            is_stale: false,
+            signal: signal.clone(),
+            attempts: 0,
+            passed: 0,
+            pages_since_mark: 0,
+        })
+    }
+
+    async fn serve(&mut self) -> Result<(), Halt> {
+        loop {
+            if self.shared.stop.is_cancelled() {
+                return Err(Halt::Stopped);
+            }
+            let heard = self.signal.take();
+            if heard & CHANGED != 0 || self.is_stale {
+                self.reload().await?;
+            } else if heard & JOB != 0 {
+                self.job_changed().await?;
+            }
+            if let Some(retry) = &self.retry
+                && !self.is_due(retry)
+            {
+                return Err(Halt::Retry(retry.next_at));
+            }
+            match self.next_batch().await? {
+                Some(batch) => self.attempt(batch).await?,
+                None if self.rest_or_more().await? => {}
+                None => return Ok(()),
+            }
+            let others_wait = || {
+                self.shared.is_queue_waiting.load(Ordering::Relaxed)
+                    || self.shared.slots.is_crowded(&self.subscriber.host)
+            };
+            if self.attempts >= ATTEMPTS_PER_TURN && others_wait() {
+                return Err(Halt::Yield);
+            }
+        }
+    }
+
+    /// Reads everything anew, once what was delivered is durable.
+    async fn reload(&mut self) -> Result<(), Halt> {
+        self.settle().await?;
+        let (attempts, pages_since_mark) = (self.attempts, self.pages_since_mark);
+        *self = Pump::load(&self.shared, self.subscriber.webhook.id, &self.signal, true).await?;
+        (self.attempts, self.pages_since_mark) = (attempts, pages_since_mark);
+        Ok(())
+    }
+
+    /// A job that is over is not delivered any more; a new one is.
+    async fn job_changed(&mut self) -> Result<(), Halt> {
+        if self.is_listing_open().await? { Ok(()) } else { self.reload().await }
+    }
+
+    async fn is_listing_open(&mut self) -> Result<bool, Halt> {
+        let Some(listing) = &self.listing else { return Ok(false) };
+        let job = listing.job;
+        Ok(self.shared.context.store.job(job).await?.is_some_and(|job| job.is_open()))
+    }
+
+    /// A time further away than any wait can be was written by a clock that was wrong.
+    fn is_due(&self, retry: &Retry) -> bool {
+        let away = (retry.next_at - self.shared.context.clock.now()).num_milliseconds();
+        let longest = super::backoff::wait_max_ms(&self.shared.context.limits.deliver);
+        away <= 0 || u64::try_from(away).unwrap_or(u64::MAX) > longest
+    }
+
+    /// The lease, if an attempt that begins now ends within it.
+    pub(super) fn lease(&self) -> Result<Lease, Halt> {
+        let context = &self.shared.context;
+        let lease = context.leases.lease(self.subscriber.webhook.shard).ok_or(Halt::Elsewhere)?;
+        let deadline = i64::try_from(context.limits.deliver.attempt_deadline_ms).unwrap_or(i64::MAX);
+        let ends_at: chrono::DateTime<Utc> = context.clock.now() + TimeDelta::milliseconds(deadline);
+        if ends_at > lease.expires_at {
+            return Err(Halt::Later("the lease ends before an attempt would".to_owned()));
+        }
+        Ok(lease)
+    }
+
+    /// What has to be so for an attempt to begin, read at the last moment. False if the webhook is another than the
+    /// batch was cut for.
+    pub(super) async fn may_attempt(&mut self, stream: Stream) -> Result<bool, Halt> {
+        if self.shared.stop.is_cancelled() {
+            return Err(Halt::Stopped);
+        }
+        if self.shared.is_failing() {
+            self.commits.settle().await?;
+            return Err(Halt::Later("the store does not take outcomes".to_owned()));
+        }
+        let webhook = self.shared.context.store.webhook(self.subscriber.webhook.id).await?.ok_or(Halt::Gone)?;
+        rest(&self.shared, &webhook).await?;
+        self.is_stale |= webhook.revision != self.subscriber.webhook.revision;
+        self.is_stale |= stream != Stream::Live && !self.is_listing_open().await?;
+        Ok(!self.is_stale)
+    }
+
+    pub(super) async fn keys(&mut self) -> Result<Arc<Keys>, Halt> {
+        let context = &self.shared.context;
+        let workspace = self.subscriber.webhook.workspace_id;
+        Ok(self.shared.keyring.keys(&*context.store, &context.vault, workspace).await?)
+    }
+}
+
+/// The listing to deliver: the one that the log waits for, the one being retried, or one beside the log. The last is
+/// looked for only where a job may have changed, since that costs a look at all of a webhook's jobs.
+async fn listing(
+    store: &dyn Store,
+    webhook: WebhookId,
+    state: &DeliveryState,
+    looks_for_jobs: bool,
+) -> Result<Option<Listing>, Halt> {
+    let retried = match state.retry.as_ref().map(|retry| retry.stream) {
+        Some(Stream::Listing(job)) => Some(job),
+        _ => None,
+    };
+    if let Some(job) = state.listing.or(retried) {
+        return Ok(store.job(job).await?.and_then(|job| Listing::of(&job)));
+    }
+    if !looks_for_jobs {
+        return Ok(None);
+    }
+    Ok(store.jobs_of_webhook(webhook, JOBS_MAX).await?.iter().find_map(Listing::of))
+}
+
+/// Paused webhooks, and those of paused connections, rest.
+async fn rest(shared: &Shared, webhook: &Webhook) -> Result<(), Halt> {
+    let is_paused = webhook.is_paused
+        || match shared.keyring.is_paused(&*shared.context.store, webhook.connection_id).await {
+            Err(StoreError::Missing(_)) => return Err(Halt::Gone),
+            paused => paused?,
+        };
+    if is_paused { Err(Halt::Resting) } else { Ok(()) }
+}

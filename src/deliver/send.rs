@@ -1,0 +1,120 @@
+//! A pump's attempt: wait for a slot, look again, sign, send, judge, keep.
+
+use super::attempt::{Batch, Taken, request, row};
+use super::backoff::wait_ms;
+use super::pump::Pump;
+use super::shared::Halt;
+use super::verdict::{Verdict, judge};
+use crate::store::{ApiCall, Lease, Outcome, Retry};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
+use tokio::time::Instant;
+
+impl Pump {
+    /// Attempts a batch once. An error ends the pump.
+    pub(super) async fn attempt(&mut self, batch: Batch) -> Result<(), Halt> {
+        let (slots, host) = (self.shared.slots.clone(), self.subscriber.host.clone());
+        let (slot, kept) = self.commits.beside(slots.acquire(&host, self.retry.is_some())).await;
+        kept?;
+        let slot = slot.map_err(|_| Halt::Crowded(host))?;
+        if !self.may_attempt(batch.stream).await? {
+            return Ok(());
+        }
+        let (keys, lease) = (self.keys().await?, self.lease()?);
+        let (at, began) = (self.shared.context.clock.now(), Instant::now());
+        let limits = &self.shared.context.limits.deliver;
+        let id = batch.id(&self.shared.derive, &self.subscriber);
+        let mut sent = request(&self.subscriber, &batch, &id, &keys, at)
+            .map_err(|error| Halt::Later(format!("a header cannot be written: {error}")))?;
+        sent.deadline = Duration::from_millis(limits.attempt_deadline_ms);
+        sent.body_bytes_max = limits.response_bytes_max;
+        let size_bytes = sent.body.iter().map(|part| part.len() as u64).sum();
+        let destinations = self.shared.context.destinations.clone();
+        let (answer, kept) = self.commits.beside(destinations.send(sent)).await;
+        drop(slot);
+        kept?;
+
+        let duration = began.elapsed();
+        let verdict = judge(&answer, self.shared.context.clock.now());
+        count(&verdict, duration);
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let attempt = self.retry.as_ref().map_or(0, |retry| retry.attempts) + 1;
+        let taken = Taken { at, duration_ms, size_bytes, attempt };
+        self.conclude(lease, batch, verdict, taken, |pump, batch, error| {
+            row(&pump.subscriber, batch, id, &answer, error, taken)
+        })
+        .await
+    }
+
+    async fn conclude(
+        &mut self,
+        lease: Lease,
+        batch: Batch,
+        verdict: Verdict,
+        taken: Taken,
+        row: impl FnOnce(&Pump, &Batch, Option<String>) -> ApiCall,
+    ) -> Result<(), Halt> {
+        let (error, outcome, halt) = match verdict {
+            Verdict::Delivered => {
+                let call = row(self, &batch, None);
+                return self.delivered(lease, &batch, call).await;
+            }
+            Verdict::Gone { error } => (error.clone(), Outcome::Unhealthy { message: error }, Halt::Resting),
+            Verdict::Failed { error, floor_ms, slow } => {
+                let (context, attempts) = (&self.shared.context, taken.attempt);
+                let wait = wait_ms(&context.limits.deliver, attempts, floor_ms, slow, |max| context.random.up_to(max));
+                match wait {
+                    Some(wait_ms) => {
+                        let retry = self.retry_of(&batch, taken, context.clock.now(), wait_ms);
+                        let next_at = retry.next_at;
+                        (error, Outcome::Retry(retry), Halt::Retry(next_at))
+                    }
+                    None => {
+                        let message =
+                            format!("{attempts} attempts failed, the last one so: {error}; then resume the webhook");
+                        (error, Outcome::Unhealthy { message }, Halt::Resting)
+                    }
+                }
+            }
+        };
+        self.warn(&outcome, taken, &error);
+        // The outcome stands at the position that is delivered so far, so that is kept first.
+        self.commits.settle().await?;
+        let call = row(self, &batch, Some(error));
+        let finish = self.finish(lease, outcome, Some(call));
+        self.shared.clone().keep(finish).await?;
+        Err(halt)
+    }
+
+    fn retry_of(&self, batch: &Batch, taken: Taken, now: DateTime<Utc>, wait_ms: u64) -> Retry {
+        Retry {
+            stream: batch.stream,
+            attempts: taken.attempt,
+            first_at: self.retry.as_ref().map_or(taken.at, |retry| retry.first_at),
+            next_at: now + TimeDelta::milliseconds(i64::try_from(wait_ms).unwrap_or(i64::MAX)),
+            records: batch.prepared.cut.records,
+        }
+    }
+
+    fn warn(&self, outcome: &Outcome, taken: Taken, error: &str) {
+        let (webhook_id, attempt, duration_ms) = (self.subscriber.webhook.id, taken.attempt, taken.duration_ms);
+        match outcome {
+            Outcome::Retry(retry) => {
+                tracing::info!(%webhook_id, attempt, duration_ms, next_at = %retry.next_at, error, "a delivery failed");
+            }
+            _ => {
+                tracing::warn!(%webhook_id, attempt, duration_ms, error, "a delivery failed; the webhook is unhealthy now")
+            }
+        }
+    }
+}
+
+fn count(verdict: &Verdict, duration: Duration) {
+    let outcome = match verdict {
+        Verdict::Delivered => "delivered",
+        Verdict::Failed { .. } => "failed",
+        Verdict::Gone { .. } => "gone",
+    };
+    metrics::counter!("anyhook_deliveries_total", "outcome" => outcome).increment(1);
+    metrics::histogram!("anyhook_delivery_duration_ms").record(duration.as_secs_f64() * 1000.0);
+}

@@ -1,0 +1,170 @@
+//! What all pumps share.
+
+use super::derive::DeriveKey;
+use super::keys::{KeyError, Keyring};
+use super::pages::{PageCache, PageError};
+use super::slots::Slots;
+use super::trim::Marks;
+use crate::context::Context;
+use crate::store::{AttemptFinish, ShardId, StoreError};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+/// The first wait after the store did not take an outcome; it doubles.
+const KEEP_WAIT_MIN: Duration = Duration::from_millis(100);
+
+/// The longest such wait.
+const KEEP_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Tries to keep an outcome once the process is to stop.
+const KEEP_TRIES_AT_STOP: u32 = 3;
+
+/// Why a pump ended.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum Halt {
+    /// Nothing is left to deliver.
+    #[error("nothing to deliver")]
+    Idle,
+    /// The webhook rests: paused, unhealthy, or its connection is paused.
+    #[error("the webhook rests")]
+    Resting,
+    /// The webhook is deleted.
+    #[error("the webhook is deleted")]
+    Gone,
+    /// Its shard is another node's.
+    #[error("its shard is another node's")]
+    Elsewhere,
+    /// Its batch waits for another attempt.
+    #[error("the next attempt is at {0}")]
+    Retry(DateTime<Utc>),
+    /// Others wait for their turn.
+    #[error("others wait for their turn")]
+    Yield,
+    /// Too many wait for its host.
+    #[error("too many wait for {0}")]
+    Crowded(Arc<str>),
+    /// Something does not work now.
+    #[error("{0}")]
+    Later(String),
+    /// The process is to stop.
+    #[error("the process is to stop")]
+    Stopped,
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing(_) => Halt::Gone,
+            StoreError::Fenced(_) => Halt::Elsewhere,
+            other => Halt::Later(other.to_string()),
+        }
+    }
+}
+
+impl From<PageError> for Halt {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Store(error) => error.into(),
+            PageError::Page(error) => Halt::Later(error.to_string()),
+        }
+    }
+}
+
+impl From<KeyError> for Halt {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Store(error) => error.into(),
+            other => Halt::Later(other.to_string()),
+        }
+    }
+}
+
+/// What all pumps share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) context: Context,
+    pub(super) stop: CancellationToken,
+    pub(super) derive: DeriveKey,
+    pub(super) pages: PageCache,
+    pub(super) keyring: Keyring,
+    pub(super) slots: Arc<Slots>,
+    pub(super) marks: Marks,
+    /// True while webhooks wait for a pump.
+    pub(super) is_queue_waiting: AtomicBool,
+    /// Outcomes that the store has not taken though it was asked.
+    failing: AtomicUsize,
+}
+
+impl Shared {
+    pub(super) fn new(context: Context, stop: CancellationToken, store_key: &[u8; 32]) -> Arc<Self> {
+        let limits = &context.limits;
+        // A page may hold one record as large as a vendor's answer, as an object and raw.
+        let page_bytes_max = limits.poll.response_bytes_max.max(limits.poll.log_page_bytes_max).saturating_mul(2);
+        Arc::new(Shared {
+            derive: DeriveKey::new(store_key),
+            pages: PageCache::new(limits.deliver.page_cache_bytes_max, page_bytes_max),
+            keyring: Keyring::default(),
+            slots: Slots::new(limits.deliver.slots_max, limits.deliver.host_slots_max),
+            marks: Marks::default(),
+            is_queue_waiting: AtomicBool::new(false),
+            failing: AtomicUsize::new(0),
+            context,
+            stop,
+        })
+    }
+
+    /// True while the store does not take outcomes: then nothing is sent.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed) > 0
+    }
+
+    /// Keeps an outcome. While the store is not available it is tried again, for as long as the lease is ours.
+    pub(super) async fn keep(self: Arc<Self>, finish: AttemptFinish) -> Result<(), Halt> {
+        let first = match self.context.store.finish_attempt(finish.clone()).await {
+            Ok(()) => return Ok(()),
+            Err(error @ StoreError::Unavailable(_)) => error,
+            Err(error) => return Err(self.refused(error, finish.fence.shard)),
+        };
+        tracing::error!(webhook_id = %finish.webhook, error = %first, "an outcome could not be kept; nothing is sent until it is");
+        let _failing = Failing::begin(&self.failing);
+        let mut wait = KEEP_WAIT_MIN;
+        let mut tries_at_stop = 0;
+        loop {
+            self.context.clock.sleep(wait).await;
+            wait = (wait * 2).min(KEEP_WAIT_MAX);
+            match self.context.store.finish_attempt(finish.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Unavailable(_)) if tries_at_stop < KEEP_TRIES_AT_STOP => {}
+                Err(error) => return Err(self.refused(error, finish.fence.shard)),
+            }
+            tries_at_stop += u32::from(self.stop.is_cancelled());
+        }
+    }
+
+    fn refused(&self, error: StoreError, shard: ShardId) -> Halt {
+        if let StoreError::Fenced(_) = &error {
+            self.context.leases.lost(shard);
+        }
+        error.into()
+    }
+}
+
+/// Counts an outcome as not kept for as long as it lives.
+struct Failing<'a>(&'a AtomicUsize);
+
+impl<'a> Failing<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Failing(count)
+    }
+}
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,58 @@
+//! What a webhook's deliveries need of its row, made once per revision.
+
+use super::batch::Want;
+use super::payload::Envelope;
+use super::project::Projection;
+use crate::api_model::webhook::WebhookView;
+use crate::limits::DeliverLimits;
+use crate::store::{DeliveryState, Webhook};
+use std::sync::Arc;
+use thiserror::Error;
+use url::Url;
+
+/// Why nothing can be delivered to a webhook as it is.
+#[derive(Debug, Error)]
+pub(super) enum Undeliverable {
+    #[error("hook_url is not a URL ({0}): set another one, then resume the webhook")]
+    HookUrl(#[from] url::ParseError),
+    #[error("the webhook cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A webhook, ready to be delivered to.
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    pub(super) webhook: Webhook,
+    pub(super) url: Url,
+    /// `hook_url` without its query, as the audit shows it.
+    pub(super) shown_url: String,
+    /// Host and port: whose slots it uses.
+    pub(super) host: Arc<str>,
+    pub(super) want: Want,
+    pub(super) envelope: Envelope,
+}
+
+impl Subscriber {
+    pub(super) fn new(webhook: Webhook, limits: &DeliverLimits) -> Result<Self, Undeliverable> {
+        let url = Url::parse(&webhook.hook_url)?;
+        let host =
+            format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+        let shown_url = webhook.hook_url.split(['?', '#']).next().unwrap_or_default().to_owned();
+        // Only healthy webhooks are delivered to, which is what a default state says.
+        let view = serde_json::to_vec(&WebhookView::new(&webhook, &DeliveryState::default()))?;
+        let envelope = Envelope::new(&view, webhook.external_xref.as_deref())?;
+        let want = Want {
+            event: webhook.event,
+            projection: Projection::new(&webhook.fields),
+            records_max: webhook.page_max_limit.unwrap_or(limits.batch_records_max).max(1),
+            bytes_max: limits.batch_bytes_max,
+        };
+        Ok(Subscriber { url, shown_url, host: host.into(), want, envelope, webhook })
+    }
+
+    /// What to cut for a batch that was attempted with this many records: the same again, unless less is wanted now.
+    pub(super) fn want_again(&self, records: u32) -> Want {
+        let records_max = self.webhook.page_max_limit.map_or(records, |limit| limit.min(records));
+        Want { records_max: records_max.max(1), bytes_max: usize::MAX, ..self.want.clone() }
+    }
+}

@@ -1,0 +1,147 @@
+//! Trimming: pages that everyone has passed are dropped from the log, so that it stays bounded.
+//!
+//! Active webhooks hold the pages they have yet to read. Paused and unhealthy ones hold theirs only while there is room.
+
+use super::shared::Shared;
+use crate::ids::FeedId;
+use crate::store::{LogHead, ShardId, StoreError, WebhookHealth};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// A log that moved is trimmed at the latest after this long.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Webhooks read at a time.
+const WEBHOOKS_PER_READ: usize = 100;
+
+/// Pages that a pump moves over before the log is trimmed without lingering.
+pub(super) const PAGES_PER_TRIM: u64 = 64;
+
+/// Feeds whose logs moved, and when each is to be trimmed.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    due: Mutex<HashMap<FeedId, (ShardId, Instant)>>,
+    notify: Notify,
+}
+
+impl Marks {
+    /// Marks a feed: to be trimmed soon, or at once where much has been passed.
+    pub(super) fn mark(&self, feed: FeedId, shard: ShardId, is_much: bool) {
+        let at = if is_much { Instant::now() } else { Instant::now() + LINGER };
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = due.entry(feed).or_insert((shard, at));
+        *known = (shard, known.1.min(at));
+        drop(due);
+        if is_much {
+            self.notify.notify_one();
+        }
+    }
+
+    fn take_due(&self) -> Vec<(FeedId, ShardId)> {
+        let now = Instant::now();
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.extract_if(|_, (_, at)| *at <= now).map(|(feed, (shard, _))| (feed, shard)).collect()
+    }
+}
+
+/// Trims marked feeds until told to stop.
+pub(super) async fn run(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            () = shared.marks.notify.notified() => {}
+            () = shared.context.clock.sleep(Duration::from_secs(1)) => {}
+        }
+        for (feed, shard) in shared.marks.take_due() {
+            if let Err(error) = trim(&shared, feed, shard).await {
+                tracing::warn!(feed_id = %feed, %error, "a log could not be trimmed; it is tried again when it moves");
+            }
+        }
+    }
+}
+
+async fn trim(shared: &Shared, feed: FeedId, shard: ShardId) -> Result<(), StoreError> {
+    let Some(lease) = shared.context.leases.lease(shard) else { return Ok(()) };
+    let store = &shared.context.store;
+    let head = store.log_head(feed).await?;
+    let mut readers = Readers::default();
+    let mut after = None;
+    loop {
+        let webhooks = store.webhooks_of_feed(feed, after, WEBHOOKS_PER_READ).await?;
+        for webhook in &webhooks {
+            if let Some(state) = store.delivery(webhook.id).await? {
+                readers.add(state.position.sequence, webhook.is_paused || state.health != WebhookHealth::Healthy);
+            }
+        }
+        after = webhooks.last().map(|webhook| webhook.id);
+        if webhooks.len() < WEBHOOKS_PER_READ {
+            break;
+        }
+    }
+    match readers.trim_before(head, shared.context.limits.poll.log_bytes_max) {
+        Some(before) => store.trim_log(lease.fence, feed, before).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Where the hindmost readers of a log stand.
+#[derive(Debug, Default)]
+struct Readers {
+    active: Option<u64>,
+    resting: Option<u64>,
+}
+
+impl Readers {
+    fn add(&mut self, sequence: u64, is_resting: bool) {
+        let hindmost = if is_resting { &mut self.resting } else { &mut self.active };
+        *hindmost = Some(hindmost.map_or(sequence, |known| known.min(sequence)));
+    }
+
+    /// Pages before this one may go; none if there are no such pages.
+    ///
+    /// - Never a page that an active webhook has yet to read.
+    /// - Pages that resting ones have yet to read go once the log fills half its bound, a quarter of it at a time.
+    fn trim_before(&self, head: LogHead, bytes_max: u64) -> Option<u64> {
+        let active = self.active.unwrap_or(head.end);
+        let resting = self.resting.unwrap_or(head.end);
+        let held = if head.bytes < bytes_max / 2 {
+            resting
+        } else {
+            resting.max(head.start + head.end.saturating_sub(head.start).div_ceil(4))
+        };
+        let before = active.min(held).min(head.end);
+        (before > head.start).then_some(before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn before(active: &[u64], resting: &[u64], bytes: u64) -> Option<u64> {
+        let mut readers = Readers::default();
+        active.iter().for_each(|&at| readers.add(at, false));
+        resting.iter().for_each(|&at| readers.add(at, true));
+        readers.trim_before(LogHead { start: 10, end: 50, bytes }, 1000)
+    }
+
+    #[test]
+    fn pages_that_everyone_has_passed_go() {
+        assert_eq!(before(&[30, 40], &[], 100), Some(30));
+        assert_eq!(before(&[10, 40], &[], 100), None);
+        assert_eq!(before(&[], &[], 100), Some(50));
+        assert_eq!(before(&[60], &[], 100), Some(50), "a position past the end trims no future page");
+    }
+
+    #[test]
+    fn resting_webhooks_hold_pages_only_while_there_is_room() {
+        assert_eq!(before(&[40], &[12], 100), Some(12));
+        assert_eq!(before(&[40], &[12], 500), Some(20), "a quarter of the log goes");
+        assert_eq!(before(&[15], &[12], 500), Some(15), "an active webhook still holds its pages");
+        assert_eq!(before(&[], &[12], 999), Some(20));
+        assert_eq!(before(&[40], &[35], 999), Some(35));
+    }
+}
