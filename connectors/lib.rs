@@ -7,6 +7,7 @@ pub mod contract;
 #[cfg(test)]
 mod fixtures;
 pub mod github;
+pub mod hubspot;
 pub mod json;
 pub mod kinto;
 pub mod model;
@@ -19,7 +20,7 @@ use contract::Connector;
 
 /// Every integration, sorted by name: one line each.
 static REGISTRY: &[&dyn Connector] =
-    &[&github::GitHub, &kinto::Kinto, &redmine::Redmine, &sandbox::Sandbox, &wordpress::WordPress];
+    &[&github::GitHub, &hubspot::HubSpot, &kinto::Kinto, &redmine::Redmine, &sandbox::Sandbox, &wordpress::WordPress];
 
 /// Every integration, sorted by name.
 pub fn all() -> &'static [&'static dyn Connector] {
