@@ -385,3 +385,41 @@ async fn all_webhooks_of_a_feed_get_each_page_once_and_the_log_is_trimmed() {
     .expect("pages that everyone has passed go");
     engine.stop().await;
 }
+
+#[tokio::test]
+async fn a_crash_loses_nothing_and_repeats_carry_their_id() {
+    let (world, receiver) = (World::new().await, Receiver::new().await);
+    let webhook = world.subscribe(&receiver.url).await;
+    let pages: Vec<String> = (0..60).map(|page| format!("VIRTUAL {page}")).collect();
+    for page in 0..60 {
+        world.log(webhook.feed_id, Found::Virtual, &[&page.to_string()]).await;
+    }
+    for seen in [1, 10, 11, 30] {
+        let engine = world.start();
+        receiver.until(seen).await;
+        engine.crash().await;
+    }
+    let engine = world.start();
+    world.until(webhook.id, |state| state.position.sequence == 60).await;
+    engine.stop().await;
+    let mut ids = HashSet::new();
+    let seen = receiver.seen();
+    let first: Vec<_> = seen.iter().filter(|attempt| ids.insert(attempt.header("webhook-id"))).collect();
+    assert_eq!(first.iter().map(|attempt| attempt.shown()).collect::<Vec<_>>(), pages);
+}
+
+#[tokio::test]
+async fn a_node_sends_for_the_shards_it_holds_alone() {
+    let (world, receiver) = (World::new().await, Receiver::new().await);
+    let webhook = world.subscribe(&receiver.url).await;
+    world.context.leases.lost(webhook.shard);
+    let engine = world.start();
+    world.log(webhook.feed_id, Found::Virtual, &["1"]).await;
+    engine.stop().await;
+    assert!(receiver.seen().is_empty());
+
+    let engine = world.start();
+    world.context.leases.renew(&*world.context.store, &world.context.clock).await.unwrap();
+    receiver.until(1).await;
+    engine.stop().await;
+}

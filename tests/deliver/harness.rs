@@ -43,6 +43,12 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
+    /// Ends it in the middle of whatever it does.
+    pub(crate) async fn crash(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+
     /// Stops it as a signal would, and waits until it has drained.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
