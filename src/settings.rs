@@ -4,50 +4,26 @@
 //! is unknown, unreadable or contradicts something else is refused by name, before anything is started.
 
 mod check;
+mod error;
 mod names;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub use error::SettingsError;
+
 use crate::limits::Limits;
+use error::invalid;
 use ipnet::IpNet;
-use names::{Kind, Setting};
+use names::Setting;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use thiserror::Error;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
-
-/// Why the settings were refused. The text names the setting and says what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SettingsError {
-    /// There is no such setting.
-    #[error("unknown setting {name}{}", .meant.as_ref().map(|meant| format!(": did you mean {meant}?")).unwrap_or_default())]
-    Unknown {
-        /// As it was written.
-        name: String,
-        /// What was probably meant.
-        meant: Option<String>,
-    },
-    /// The value cannot be read. Values are not repeated here: some are secrets.
-    #[error("{name} must be {expected}")]
-    Invalid {
-        /// As it was written.
-        name: String,
-        /// What it must be.
-        expected: String,
-    },
-    /// Two settings contradict each other, or one asks for what cannot be.
-    #[error("{0}")]
-    Contradiction(String),
-    /// The file is not TOML.
-    #[error("the settings file cannot be read: {0}")]
-    Malformed(String),
-}
 
 /// A text that is not shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -217,10 +193,6 @@ impl Settings {
     }
 }
 
-fn invalid(name: &str, expected: impl Into<String>) -> SettingsError {
-    SettingsError::Invalid { name: name.to_owned(), expected: expected.into() }
-}
-
 /// The setting whose name (by `name_of`) is `wanted`; else refused as it was `written`.
 fn find<'a>(
     known: &'a [Setting],
@@ -296,15 +268,4 @@ fn limits_of<'a>(given: impl Iterator<Item = (&'a String, &'a Given)>) -> Result
         Limits::deserialize(table.clone()).map_err(|_| invalid(name, "a smaller number"))?;
     }
     Limits::deserialize(table).map_err(|error| SettingsError::Malformed(value::one_line(&error.to_string())))
-}
-
-/// The settings as the help and the documents list them: path, variable and whether it is a list, a number or a text.
-pub fn listing() -> Vec<(String, String, &'static str)> {
-    let describe = |kind: Kind| match kind {
-        Kind::Text => "text",
-        Kind::Number => "number",
-        Kind::Texts => "list",
-        Kind::Numbers => "list of numbers",
-    };
-    names::known().into_iter().map(|setting| (setting.path, setting.variable, describe(setting.kind))).collect()
 }

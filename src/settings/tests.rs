@@ -24,9 +24,9 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn every_limit_can_be_set_by_its_variable() {
-    for (path, variable, kind) in listing() {
+    for names::Setting { path, variable, kind } in names::known() {
         if names::is_limit(&path) {
-            let value = if kind == "number" { "77" } else { "77,78" };
+            let value = if kind == names::Kind::Number { "77" } else { "77,78" };
             // Contradictions with defaults are possible; an unknown or unread name is not.
             if let Err(error) = load("", &[(&variable, value)], &[]) {
                 assert!(error.contains("must not be over") || error.contains("must be below"), "{variable}: {error}");
