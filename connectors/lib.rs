@@ -10,6 +10,7 @@ pub mod github;
 pub mod hubspot;
 pub mod json;
 pub mod kinto;
+pub mod linear;
 pub mod model;
 pub mod redmine;
 pub mod sandbox;
@@ -19,8 +20,15 @@ pub mod wordpress;
 use contract::Connector;
 
 /// Every integration, sorted by name: one line each.
-static REGISTRY: &[&dyn Connector] =
-    &[&github::GitHub, &hubspot::HubSpot, &kinto::Kinto, &redmine::Redmine, &sandbox::Sandbox, &wordpress::WordPress];
+static REGISTRY: &[&dyn Connector] = &[
+    &github::GitHub,
+    &hubspot::HubSpot,
+    &kinto::Kinto,
+    &linear::Linear,
+    &redmine::Redmine,
+    &sandbox::Sandbox,
+    &wordpress::WordPress,
+];
 
 /// Every integration, sorted by name.
 pub fn all() -> &'static [&'static dyn Connector] {

@@ -396,4 +396,7 @@ pub enum TimestampSource {
     Header(&'static str),
     /// In the signature's header, as an item with this name.
     Item(&'static str),
+    /// In the body, which is a JSON object and signed, as its own field with this name: a number, or text. Looked at only
+    /// once the signature holds, so it cannot be part of what is signed besides.
+    Body(&'static str),
 }

@@ -3,6 +3,7 @@
 //! They are only ever written, so they borrow from the vendor's answer wherever they can. A field that a vendor does not
 //! have is left out, never null.
 
+mod calendar;
 mod crm;
 mod kms;
 mod object_type;
@@ -12,13 +13,14 @@ mod shared;
 mod task;
 mod ticketing;
 
+pub use calendar::{Attendee, CalendarEvent, Recurrence};
 pub use crm::{CrmCompany, CrmContact, CrmDeal};
 pub use kms::{KmsComment, KmsPage};
 pub use object_type::ObjectType;
 pub use repo::{RepoCommit, RepoPullrequest, RepoRepository};
 pub use scalar::{Number, Timestamp, js_number, parse_time, parse_time_utc};
 pub use shared::{Address, Email, Metadata, Reference, Telephone};
-pub use task::{TaskProject, TaskTask};
+pub use task::{TaskComment, TaskProject, TaskTask};
 pub use ticketing::TicketingTicket;
 
 /// Whether a field has nothing to say and is left out.

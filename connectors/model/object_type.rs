@@ -31,6 +31,7 @@ macro_rules! object_types {
 }
 
 object_types! {
+    CalendarEvent "calendar_event",
     CrmCompany "crm_company",
     CrmContact "crm_contact",
     CrmDeal "crm_deal",
@@ -39,6 +40,7 @@ object_types! {
     RepoCommit "repo_commit",
     RepoPullrequest "repo_pullrequest",
     RepoRepository "repo_repository",
+    TaskComment "task_comment",
     TaskProject "task_project",
     TaskTask "task_task",
     TicketingTicket "ticketing_ticket",
@@ -54,6 +56,7 @@ impl ObjectType {
     pub fn fields(self) -> &'static [&'static str] {
         use super::*;
         match self {
+            ObjectType::CalendarEvent => CalendarEvent::FIELDS,
             ObjectType::CrmCompany => CrmCompany::FIELDS,
             ObjectType::CrmContact => CrmContact::FIELDS,
             ObjectType::CrmDeal => CrmDeal::FIELDS,
@@ -62,6 +65,7 @@ impl ObjectType {
             ObjectType::RepoCommit => RepoCommit::FIELDS,
             ObjectType::RepoPullrequest => RepoPullrequest::FIELDS,
             ObjectType::RepoRepository => RepoRepository::FIELDS,
+            ObjectType::TaskComment => TaskComment::FIELDS,
             ObjectType::TaskProject => TaskProject::FIELDS,
             ObjectType::TaskTask => TaskTask::FIELDS,
             ObjectType::TicketingTicket => TicketingTicket::FIELDS,

@@ -45,3 +45,12 @@ unified_object! {
         user_ids: Texts<'a>,
     }
 }
+
+unified_object! {
+    /// A remark on a task.
+    TaskComment {
+        task_id: Text<'a>,
+        text: Text<'a>,
+        user_id: Text<'a>,
+    }
+}

@@ -89,7 +89,9 @@ fn check(
         tracing::warn!(connection = %connection.id, %error, "a pushed webhook was refused");
         metrics::counter!("anyhook_ingress_refused_total", "integration" => manifest.integration).increment(1);
         match error {
-            NotVerified::Missing(_) | NotVerified::BadSecret => ApiError::bad_request(error.to_string()),
+            NotVerified::Missing(_) | NotVerified::NoTime(_) | NotVerified::BadSecret => {
+                ApiError::bad_request(error.to_string())
+            }
             NotVerified::Wrong | NotVerified::Stale(_) => ApiError::unauthorized(error.to_string()),
         }
     })

@@ -7,8 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
 use hmac::{KeyInit, Mac};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use sha1::Sha1;
 use sha2::Sha256;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
@@ -37,6 +41,9 @@ pub enum NotVerified {
     /// No signature is that of the secret.
     #[error("the signature is not that of this body under the connection's auth.meta.webhook_secret")]
     Wrong,
+    /// The body has no time where the vendor puts it.
+    #[error("the body has no field `{0}`")]
+    NoTime(String),
     /// The signed time is too far from now.
     #[error("the signed time is more than {0} s from now")]
     Stale(u64),
@@ -45,7 +52,8 @@ pub enum NotVerified {
     BadSecret,
 }
 
-/// Verifies a delivery. Nothing of the body is parsed; comparing takes the same time wherever it differs.
+/// Verifies a delivery. Nothing of the body is parsed before the signature holds; comparing takes the same time wherever
+/// it differs.
 pub fn verify(
     verification: &Verification,
     secret: &str,
@@ -66,7 +74,10 @@ fn verify_hmac(scheme: &Hmac, secret: &str, delivery: &Delivery<'_>, now: DateTi
     if signatures.is_empty() {
         return Err(missing(scheme.header));
     }
-    let timestamp = scheme.timestamp.map(|limits| timestamp(scheme, &limits, delivery.headers)).transpose()?;
+    let timestamp = match scheme.timestamp {
+        Some(limits) => timestamp(scheme, &limits, delivery.headers)?,
+        None => None,
+    };
     let parts =
         scheme.content.iter().map(|content| part(content, delivery, timestamp)).collect::<Result<Vec<_>, _>>()?;
     let key = match scheme.key {
@@ -88,9 +99,20 @@ fn verify_hmac(scheme: &Hmac, secret: &str, delivery: &Delivery<'_>, now: DateTi
     }
     // Only a time that was signed is worth looking at.
     match (scheme.timestamp, timestamp) {
+        (Some(limits @ DateLimits { source: TimestampSource::Body(name), .. }), _) => {
+            check_age(&limits, field_of_body(delivery.body, name)?, now)
+        }
         (Some(limits), Some(text)) => check_age(&limits, text, now),
         _ => Ok(()),
     }
+}
+
+/// A field of the body's object, without the quotes of text.
+fn field_of_body<'a>(body: &'a [u8], name: &str) -> Result<&'a str, NotVerified> {
+    #[derive(Deserialize)]
+    struct Fields<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
+    let field = serde_json::from_slice(body).ok().and_then(|Fields(fields)| fields.get(name).copied());
+    field.map(|raw| raw.get().trim_matches('"')).ok_or_else(|| NotVerified::NoTime(name.to_owned()))
 }
 
 fn missing(header: &str) -> NotVerified {
@@ -116,10 +138,11 @@ fn items(value: &str, separator: char) -> impl Iterator<Item = (&str, &str)> {
     value.split(separator).filter_map(|item| item.trim().split_once('='))
 }
 
-/// The signed time as it is written.
-fn timestamp<'a>(scheme: &Hmac, limits: &DateLimits, headers: &'a Headers) -> Result<&'a str, NotVerified> {
+/// The signed time as it is written, where it stands in a header.
+fn timestamp<'a>(scheme: &Hmac, limits: &DateLimits, headers: &'a Headers) -> Result<Option<&'a str>, NotVerified> {
     match (limits.source, scheme.form) {
-        (TimestampSource::Header(name), _) => headers.get(name).ok_or_else(|| missing(name)),
+        (TimestampSource::Body(_), _) => Ok(None),
+        (TimestampSource::Header(name), _) => headers.get(name).map(Some).ok_or_else(|| missing(name)),
         (TimestampSource::Item(name), form) => {
             let separator = match form {
                 SignatureForm::Items { separator, .. } => separator,
@@ -127,7 +150,7 @@ fn timestamp<'a>(scheme: &Hmac, limits: &DateLimits, headers: &'a Headers) -> Re
             };
             let value = headers.get(scheme.header).unwrap_or_default();
             items(value, separator)
-                .find_map(|(key, text)| (key == name).then_some(text))
+                .find_map(|(key, text)| (key == name).then_some(Some(text)))
                 .ok_or_else(|| missing(&format!("{}: {name}=", scheme.header)))
         }
     }

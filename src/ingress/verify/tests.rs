@@ -162,6 +162,27 @@ fn every_other_kind_of_content_digest_and_time() {
     assert_eq!(check(full, "k", &headers, "bodY", 101), Err(NotVerified::Wrong));
 }
 
+/// linear.app/developers/webhooks, "Securing webhooks".
+#[test]
+fn a_time_in_the_signed_body() {
+    let source = TimestampSource::Body("webhookTimestamp");
+    let limits = DateLimits { source, milliseconds: true, tolerance_s: 60 };
+    let linear = Hmac { timestamp: Some(limits), ..BODY };
+    let checked = |body: &str, now| {
+        let signature = hex_of(b"k", &[body]);
+        check(linear, "k", &[("x-signature", signature.as_str())], body, now)
+    };
+    let body = r#"{"data":{"webhookTimestamp":1},"webhookTimestamp":100500}"#;
+    assert_eq!(checked(body, 101), Ok(()));
+    assert_eq!(checked(&body.replace("100500", "\"100500\""), 101), Ok(()));
+    assert_eq!(checked(body, 161), Err(NotVerified::Stale(60)));
+    assert_eq!(
+        checked(r#"{"data":{"webhookTimestamp":100500}}"#, 101),
+        Err(NotVerified::NoTime("webhookTimestamp".into()))
+    );
+    assert_eq!(check(linear, "k", &[("x-signature", "00")], body, 101), Err(NotVerified::Wrong));
+}
+
 #[test]
 fn a_header_that_equals_the_secret() {
     let verification = Verification::Equal { header: "x-gitlab-token" };
