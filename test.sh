@@ -41,7 +41,9 @@ without_services() {
     return "$code"
 }
 
-apt_install() { as_root apt-get install -y -qq --no-install-recommends "$@" </dev/null >>target/test-packages.log 2>&1; }
+apt_install() {
+    as_root apt-get install -y -qq --no-install-recommends "$@" </dev/null >>target/test-packages.log 2>&1
+}
 
 install_packages() {
     local package missing=()

@@ -1,4 +1,4 @@
-"""GitHub's own webhooks, with payloads that GitHub sent: verified, they reach the subscriber; forged, they change nothing."""
+"""Webhooks that GitHub sent: verified, they reach the subscriber; forged, they change nothing."""
 
 import contextlib
 import datetime

@@ -20,7 +20,10 @@ async function until(what, condition) {
 }
 
 async function refused(status, act) {
-  const error = await act().then(() => undefined, (error) => error);
+  const error = await act().then(
+    () => undefined,
+    (error) => error,
+  );
   assert.ok(error, `not refused with ${status}`);
   assert.equal(error.statusCode, status, String(error.message));
 }
@@ -50,11 +53,21 @@ async function connections() {
   assert.equal(made.auth?.token, undefined, "a credential was answered");
   const got = await sdk.connection.getUnifiedConnection({ id: made.id });
   assert.deepEqual({ ...got, updatedAt: null }, { ...made, updatedAt: null });
-  const listed = await sdk.connection.listUnifiedConnections({ limit: 10, categories: ["crm"], externalXref: "customer-1" });
+  const listed = await sdk.connection.listUnifiedConnections({
+    limit: 10,
+    categories: ["crm"],
+    externalXref: "customer-1",
+  });
   assert.ok(listed.some((connection) => connection.id === made.id));
-  const put = await sdk.connection.updateUnifiedConnection({ id: made.id, connection: { ...got, externalXref: "customer-2" } });
+  const put = await sdk.connection.updateUnifiedConnection({
+    id: made.id,
+    connection: { ...got, externalXref: "customer-2" },
+  });
   assert.equal(put.externalXref, "customer-2");
-  const patched = await sdk.connection.patchUnifiedConnection({ id: made.id, connection: { ...put, externalXref: "customer-3" } });
+  const patched = await sdk.connection.patchUnifiedConnection({
+    id: made.id,
+    connection: { ...put, externalXref: "customer-3" },
+  });
   assert.equal(patched.externalXref, "customer-3");
   assert.deepEqual(patched.createdAt, made.createdAt);
   return patched;
@@ -62,14 +75,29 @@ async function connections() {
 
 async function webhooks(connection) {
   const made = await sdk.webhook.createUnifiedWebhook({
-    webhook: { connectionId: connection.id, objectType: "crm_contact", event: "updated", hookUrl, interval: 1, pageMaxLimit: 50 },
+    webhook: {
+      connectionId: connection.id,
+      objectType: "crm_contact",
+      event: "updated",
+      hookUrl,
+      interval: 1,
+      pageMaxLimit: 50,
+    },
     includeAll: true,
   });
   assert.match(made.id, HEX_ID);
   assert.deepEqual([made.webhookType, made.isHealthy, made.interval], ["virtual", true, 1]);
   assert.equal((await sdk.webhook.getUnifiedWebhook({ id: made.id })).hookUrl, hookUrl);
-  const listed = await sdk.webhook.listUnifiedWebhooks({ connectionId: connection.id, object: "crm_contact", isHealthy: true, limit: 10 });
-  assert.deepEqual(listed.map((webhook) => webhook.id), [made.id]);
+  const listed = await sdk.webhook.listUnifiedWebhooks({
+    connectionId: connection.id,
+    object: "crm_contact",
+    isHealthy: true,
+    limit: 10,
+  });
+  assert.deepEqual(
+    listed.map((webhook) => webhook.id),
+    [made.id],
+  );
   const put = await sdk.webhook.updateUnifiedWebhook({ id: made.id, webhook: { ...made, interval: 2 } });
   assert.equal(put.interval, 2);
   const patched = await sdk.webhook.patchUnifiedWebhook({ id: made.id, webhook: { ...put, pageMaxLimit: 20 } });
@@ -86,7 +114,11 @@ async function apiCalls(webhook) {
   });
   assert.ok(calls.every((call) => call.webhookId === webhook.id && call.type === "webhook"));
   assert.equal((await sdk.apicall.getUnifiedApicall({ id: calls[0].id })).id, calls[0].id);
-  const polls = await sdk.apicall.listUnifiedApicalls({ connectionId: webhook.connectionId, type: "inbound", limit: 100 });
+  const polls = await sdk.apicall.listUnifiedApicalls({
+    connectionId: webhook.connectionId,
+    type: "inbound",
+    limit: 100,
+  });
   assert.ok(polls.length > 0 && polls.every((call) => call.type === "inbound" && call.integrationType === "sandbox"));
 }
 

@@ -1,5 +1,5 @@
-// Reads {"secret", "headers", "body"} from standard input and verifies the delivery with npm's
-// standardwebhooks and, by what JSON.stringify prints of the parsed data, its sig and sig256. Exits 1 where one is wrong.
+// Reads {"secret", "headers", "body"} from standard input and verifies the delivery with npm's standardwebhooks and,
+// by what JSON.stringify prints of the parsed data, its sig and sig256. Exits 1 where one is wrong.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
