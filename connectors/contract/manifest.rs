@@ -259,6 +259,8 @@ pub enum Paging {
 pub enum Deletions {
     /// Deleted records stay in the listing with a flag or state.
     Flag,
+    /// Most stay in the listing with a state (a trash), but some vanish: only a sweep tells of those.
+    FlagOrSilent,
     /// A listing of tombstones comes with the changes.
     Feed,
     /// They vanish: only a sweep tells.

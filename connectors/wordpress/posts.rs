@@ -44,8 +44,8 @@ pub(super) const SPEC: ObjectSpec = ObjectSpec {
     result_window: None,
     late_visibility_ms: 2 * 3_600_000,
     granularity_ms: 1_000,
-    // The trash shows, but what is deleted past it does not.
-    deletions: Deletions::Silent,
+    // The trash shows; what is deleted past it, or from it, does not.
+    deletions: Deletions::FlagOrSilent,
     created_at: CreatedAt::Absent,
     parent: None,
     filters: &[TYPE_FILTER, STATUS_FILTER],

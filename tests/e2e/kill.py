@@ -138,7 +138,18 @@ def known(run, name):
 
 def difference(found, wanted, run):
     off = {key: (found.get(key), row) for key, row in wanted.items() if found.get(key) != row}
-    return f"{len(off)} of {len(wanted)} differ, such as {short(list(off.items())[:2])}\n{run.server.process.tail(15)}"
+    came = [
+        (name, batch, record["raw"]["updated_at"], record["raw"]["deleted"])
+        for name in HOOKS
+        for batch in run.receiver.batches(name)
+        for record in batch.records
+        if record["id"] in off
+    ]
+    changes = [(row["change"], row["at"]) for row in run.vendor.history() if row["id"] in off]
+    return (
+        f"{len(off)} of {len(wanted)} differ, such as {short(list(off.items())[:2])}\n"
+        f"their changes: {short(changes)}\nwhat came of them: {short(came)}\n{run.server.process.tail(15)}"
+    )
 
 
 def deleted_since_start(run, objects):

@@ -38,7 +38,7 @@ def equal(found, wanted, what):
     check(found == wanted, f"{what}:\n  found  {short(found)}\n  wanted {short(wanted)}")
 
 
-def short(value, limit=1500):
+def short(value, limit=2000):
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
@@ -51,9 +51,18 @@ def wait_until(condition, what, deadline_s=DEADLINE_S, state=None):
         if found:
             return found
         if time.monotonic() > end:
-            seen = f"; state: {short(state())}" if state else ""
+            seen = f"; state: {short(state(), 8000)}" if state else ""
             raise Failed(f"not within {deadline_s:.0f} s: {what}{seen}")
         time.sleep(LOOK_EVERY_S)
+
+
+def wait_until_seeds_are_old():
+    """Waits until what was just written is surely in the past for a server that starts now.
+
+    Vendors tell their time in whole seconds, so a start is known to a second only, and the same goes for a change.
+    """
+    now = int(time.time())
+    wait_until(lambda: int(time.time()) > now + 1, "two seconds to pass")
 
 
 def free_port():

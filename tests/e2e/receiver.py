@@ -139,7 +139,10 @@ class Receiver:
 
     def _check_sequence(self, name, attempts):
         """First deliveries come in the order of their sequence, and none twice under another id."""
-        firsts = list({attempt.id: attempt for attempt in reversed(attempts)}.values())[::-1]
+        first = {}
+        for attempt in attempts:
+            first.setdefault(attempt.id, attempt)
+        firsts = list(first.values())
         numbers = [sequence_key(first.sequence) for first in firsts]
         check(numbers == sorted(set(numbers)), f"anyhook-sequence at {name} does not grow: {firsts}")
 

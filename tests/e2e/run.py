@@ -20,13 +20,13 @@ def tests_of(module):
     return [getattr(module, name) for name in names]
 
 
-def attempt(name, act):
-    """Runs `act`, prints how it went, and answers whether it did well."""
+def attempt(name, act, log=str):
+    """Runs `act`, prints how it went, with the server's `log()` where it failed, and answers whether it did well."""
     start = time.monotonic()
     try:
         act()
     except Exception:
-        print(f"FAILED {name} ({time.monotonic() - start:.1f} s)\n{traceback.format_exc()}", flush=True)
+        print(f"FAILED {name} ({time.monotonic() - start:.1f} s)\n{traceback.format_exc()}\n{log()}", flush=True)
         return False
     print(f"ok     {name} ({time.monotonic() - start:.1f} s)", flush=True)
     return True
@@ -43,7 +43,8 @@ def run_suite(name):
     def whole():
         with module.world() as world:
             for test in tests:
-                results.append(attempt(f"{name}.{test.__name__}", lambda: test(world)))
+                log = world.server.process.tail if hasattr(world, "server") else str
+                results.append(attempt(f"{name}.{test.__name__}", lambda: test(world), log))
 
     if not attempt(f"{name}: start and end", whole):
         return results.count(True), max(1, len(tests) - results.count(True))

@@ -4,7 +4,7 @@ import contextlib
 import types
 
 from anyhook import anyhook, SECRET
-from lib import equal, temporary_directory
+from lib import equal, temporary_directory, wait_until_seeds_are_old
 from receiver import receiver
 from redmine import redmine
 
@@ -19,6 +19,7 @@ def world():
         issues = [tracker.create(f"Issue {number}") for number in range(TIED + OTHERS)]
         tracker.tie(issues[:TIED])
         tracker.close(issues[-1])
+        wait_until_seeds_are_old()
         with anyhook(directory) as server:
             connection = server.connect("redmine", ["ticketing", "task"], api_url=tracker.url, token=tracker.key)
             yield types.SimpleNamespace(

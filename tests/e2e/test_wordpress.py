@@ -4,7 +4,7 @@ import contextlib
 import types
 
 from anyhook import anyhook, SECRET
-from lib import equal, temporary_directory
+from lib import equal, temporary_directory, wait_until_seeds_are_old
 from receiver import receiver
 from wordpress import wordpress
 
@@ -20,6 +20,7 @@ def world():
             site.create("posts", f"Post {number}")
         for number in range(PAGES):
             site.create("pages", f"Page {number}")
+        wait_until_seeds_are_old()
         with anyhook(directory) as server:
             connection = server.connect(
                 "wordpress", ["kms"], api_url=site.url, user_id=site.user, token=site.password

@@ -44,7 +44,8 @@ class WordPress:
         """The ids of all of a kind, page by page."""
         found, page, pages = [], 1, 1
         while page <= pages:
-            answer = self.api("GET", f"/{kind}?status={status}&per_page=100&page={page}")
+            # By id: the default order has ties, and so may show a post twice and another never.
+            answer = self.api("GET", f"/{kind}?status={status}&orderby=id&order=asc&per_page=100&page={page}")
             pages = int(answer.headers["X-WP-TotalPages"] or 1)
             found += [str(row["id"]) for row in answer.json]
             page += 1
