@@ -100,7 +100,7 @@ pub fn read_record<'a, V: Deserialize<'a>, T: Serialize>(
         deleted: mapped.deleted,
         revision: mapped.revision,
         object,
-        raw: raw.get(),
+        raw: Cow::Borrowed(raw.get()),
     })
 }
 

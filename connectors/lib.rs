@@ -3,6 +3,7 @@
 //! [`contract`] says what a connector is, [`model`] holds the unified objects, [`walk`] the arithmetic of paging over a
 //! listing that moves, and every other folder is one integration with its recorded exchanges in `fixtures/`.
 
+pub mod caldav;
 pub mod contract;
 #[cfg(test)]
 mod fixtures;
@@ -21,6 +22,7 @@ use contract::Connector;
 
 /// Every integration, sorted by name: one line each.
 static REGISTRY: &[&dyn Connector] = &[
+    &caldav::CalDav,
     &github::GitHub,
     &hubspot::HubSpot,
     &kinto::Kinto,

@@ -124,8 +124,8 @@ pub struct Record<'a> {
     pub revision: Option<Cow<'a, str>>,
     /// The unified object as compact JSON.
     pub object: Vec<u8>,
-    /// The vendor's object, as it stands in the answer.
-    pub raw: &'a str,
+    /// The vendor's object as JSON: as it stands in the answer, or made from an answer that is none.
+    pub raw: Cow<'a, str>,
 }
 
 /// A record that could not be read.

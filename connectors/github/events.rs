@@ -152,7 +152,15 @@ fn former_name(changes: &RawValue, now: &str) -> Option<String> {
 /// All that is known of a repository under a name it no longer has.
 fn former_repository(id: String) -> Result<Record<'static>, ConnectorError> {
     let object = serde_json::to_vec(&RepoRepository { id: Cow::Borrowed(&id), ..RepoRepository::default() })?;
-    Ok(Record { id: id.into(), updated_at: None, created_at: None, deleted: true, revision: None, object, raw: "{}" })
+    Ok(Record {
+        id: id.into(),
+        updated_at: None,
+        created_at: None,
+        deleted: true,
+        revision: None,
+        object,
+        raw: "{}".into(),
+    })
 }
 
 fn part<'a>(part: Option<&'a RawValue>, name: &str) -> Result<&'a RawValue, ConnectorError> {
@@ -180,7 +188,7 @@ fn unborrowed(arrival: Arrival<'_>) -> Arrival<'static> {
                 deleted: true,
                 revision: None,
                 object: record.object,
-                raw: "{}",
+                raw: "{}".into(),
             }),
             matches,
         },

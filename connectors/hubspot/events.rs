@@ -59,7 +59,14 @@ fn deletion<'a>(object_type: ObjectType, id: Id<'a>, at: DateTime<Utc>) -> Resul
         ObjectType::CrmDeal => serde_json::to_vec(&CrmDeal { id: known, updated_at, ..CrmDeal::default() })?,
         _ => serde_json::to_vec(&CrmContact { id: known, updated_at, ..CrmContact::default() })?,
     };
-    let record =
-        Record { id: id.0, updated_at: Some(at), created_at: None, deleted: true, revision: None, object, raw: "{}" };
+    let record = Record {
+        id: id.0,
+        updated_at: Some(at),
+        created_at: None,
+        deleted: true,
+        revision: None,
+        object,
+        raw: "{}".into(),
+    };
     Ok(Arrival::Record { object_type, change: Change::Deleted, record: Box::new(record), matches: Vec::new() })
 }

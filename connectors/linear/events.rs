@@ -48,7 +48,14 @@ fn removed<'a>(object_type: ObjectType, id: Text<'a>, at: Timestamp) -> Result<A
         ObjectType::TaskProject => serde_json::to_vec(&TaskProject { id: known, updated_at, ..TaskProject::default() }),
         _ => serde_json::to_vec(&TaskTask { id: known, updated_at, ..TaskTask::default() }),
     }?;
-    let record =
-        Record { id: id.0, updated_at: Some(at.0), created_at: None, deleted: true, revision: None, object, raw: "{}" };
+    let record = Record {
+        id: id.0,
+        updated_at: Some(at.0),
+        created_at: None,
+        deleted: true,
+        revision: None,
+        object,
+        raw: "{}".into(),
+    };
     Ok(Arrival::Record { object_type, change: Change::Deleted, record: Box::new(record), matches: Vec::new() })
 }

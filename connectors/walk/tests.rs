@@ -50,7 +50,7 @@ fn record(id: u32, second: u32) -> Record<'static> {
         deleted: false,
         revision: None,
         object: Vec::new(),
-        raw: "{}",
+        raw: "{}".into(),
     }
 }
 

@@ -57,7 +57,7 @@ pub fn version(record: &Record<'_>, volatile: &[&str]) -> u64 {
     if volatile.is_empty() {
         return xxh3_64_with_seed(record.raw.as_bytes(), seed);
     }
-    stable_hash(record.raw, volatile, seed).unwrap_or_else(|| xxh3_64_with_seed(record.raw.as_bytes(), seed))
+    stable_hash(&record.raw, volatile, seed).unwrap_or_else(|| xxh3_64_with_seed(record.raw.as_bytes(), seed))
 }
 
 fn stable_hash(raw: &str, volatile: &[&str], seed: u64) -> Option<u64> {
@@ -133,7 +133,7 @@ mod tests {
             deleted: false,
             revision: None,
             object: b"{}".to_vec(),
-            raw,
+            raw: raw.into(),
         }
     }
 

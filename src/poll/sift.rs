@@ -36,7 +36,7 @@ impl Pages {
 
     /// Adds a record; an error where its raw form is no JSON.
     pub fn push(&mut self, change: Change, record: &Record<'_>) -> Result<(), RecordError> {
-        let raw = if self.form.keeps_raw { Some(json::canonical(record.raw)?) } else { None };
+        let raw = if self.form.keeps_raw { Some(json::canonical(&record.raw)?) } else { None };
         let bytes = record.object.len() + raw.as_ref().map_or(0, String::len);
         if !self.open.is_empty() && self.open.bytes() + bytes > self.form.bytes_max {
             let full = std::mem::take(&mut self.open);
@@ -107,5 +107,5 @@ pub fn sift<'a>(
 }
 
 fn bad(record: &Record<'_>, error: RecordError) -> BadRecord {
-    BadRecord { id: Some(Cow::clone(&record.id).into_owned()), error, raw: record.raw.to_owned() }
+    BadRecord { id: Some(Cow::clone(&record.id).into_owned()), error, raw: record.raw.clone().into_owned() }
 }

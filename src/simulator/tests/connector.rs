@@ -44,7 +44,7 @@ fn walk(
         let response = ApiResponse { status, headers: &headers, body: &body };
         let page = sandbox().read_page(&job, &response).unwrap();
         assert_eq!(page.bad, []);
-        found.extend(page.records.iter().map(|r| (r.id.to_string(), (r.raw.to_owned(), r.deleted))));
+        found.extend(page.records.iter().map(|r| (r.id.to_string(), (r.raw.clone().into_owned(), r.deleted))));
         match walk.step(&page).unwrap() {
             Step::End => return found,
             Step::Ask => between(vendor),
