@@ -30,9 +30,14 @@ pub struct Engine {
 impl Engine {
     /// Takes the shards that are free and starts working on them.
     pub async fn start(context: Context) -> Result<Engine, StoreError> {
+        Engine::start_with(context.clone(), Vendors::new(context)).await
+    }
+
+    /// The same, with a way to vendors of the caller's.
+    pub async fn start_with(context: Context, vendors: Vendors) -> Result<Engine, StoreError> {
         context.leases.renew(context.store.as_ref(), &context.clock).await?;
         let engine = Engine {
-            vendors: Arc::new(Vendors::new(context.clone())),
+            vendors: Arc::new(vendors),
             context,
             working: CancellationToken::new(),
             leasing: CancellationToken::new(),

@@ -2,7 +2,7 @@
 
 use super::error::PollError;
 use super::reading::{Run, Tally};
-use super::transport::{Vendors, connector};
+use super::transport::Vendors;
 use super::window;
 use crate::store::{ApiCall, CallKind, Connection, Feed, FeedHealth, FeedState, Fence, RunFinish};
 use anyhook_connectors::contract::{Connector, ObjectSpec};
@@ -60,7 +60,7 @@ async fn read(
     fence: Fence,
     tally: &mut Tally,
 ) -> Result<(), PollError> {
-    let connector = connector(connection)?;
+    let connector = vendors.connector(connection)?;
     let spec = object_spec(connector, feed)?;
     let depth = window::depth_needed(spec, feed.settings.tells_created);
     let run = Run { vendors, connector, spec, connection, feed, depth, fence };

@@ -5,7 +5,7 @@
 use super::cycle::object_spec;
 use super::error::PollError;
 use super::sift::{PageForm, Pages};
-use super::transport::{CallCost, Vendors, connector};
+use super::transport::{CallCost, Vendors};
 use crate::log::{EncodedPage, Found, PageMeta};
 use crate::store::{Connection, Feed, Fence, JobState, ListingCommit, ListingJob};
 use anyhook_connectors::contract::{
@@ -39,7 +39,7 @@ impl<'a> Listing<'a> {
         feed: &'a Feed,
         fence: Fence,
     ) -> Result<Self, PollError> {
-        let connector = connector(connection)?;
+        let connector = vendors.connector(connection)?;
         Ok(Listing { vendors, connector, spec: object_spec(connector, feed)?, connection, feed, fence })
     }
 

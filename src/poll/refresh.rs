@@ -4,7 +4,7 @@
 //! compare-and-set before they are used; credentials that a person put in meanwhile win.
 
 use super::error::PollError;
-use super::transport::{Vendors, connector};
+use super::transport::Vendors;
 use crate::credentials::Credentials;
 use crate::outbound::OutboundRequest;
 use crate::store::{Connection, StoreError};
@@ -126,7 +126,7 @@ impl Vendors {
         connection: &Connection,
         held: &Credentials,
     ) -> Result<Option<Credentials>, PollError> {
-        let manifest = connector(connection)?.manifest();
+        let manifest = self.connector(connection)?.manifest();
         let scheme = held.method(manifest, &connection.profile).map(|method| method.scheme);
         let (Some(AuthScheme::OAuth2 { token_url, .. }), Some(refresh_token)) = (scheme, &held.refresh_token) else {
             return Ok(None);

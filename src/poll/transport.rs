@@ -62,10 +62,14 @@ pub struct CallCost {
     pub status: u16,
 }
 
+/// Finds an integration by its name.
+pub type FindConnector = fn(&str) -> Option<&'static dyn Connector>;
+
 /// The way to vendors.
 #[derive(Debug)]
 pub struct Vendors {
     pub(super) context: Context,
+    find: FindConnector,
     budgets: Budgets,
     open: Mutex<HashMap<ConnectionId, (u64, Arc<Credentials>)>>,
     pub(super) refreshing: Turns,
@@ -77,11 +81,25 @@ impl Vendors {
     pub fn new(context: Context) -> Self {
         Vendors {
             context,
+            find: anyhook_connectors::find,
             budgets: Budgets::default(),
             open: Mutex::default(),
             refreshing: Turns::default(),
             parent_lists: ParentLists::default(),
         }
+    }
+
+    /// The same, with other integrations than this build's: for tests of vendors that none of these is like.
+    #[must_use]
+    pub fn with_connectors(self, find: FindConnector) -> Self {
+        Vendors { find, ..self }
+    }
+
+    /// The connector of a connection's integration.
+    pub fn connector(&self, connection: &Connection) -> Result<&'static dyn Connector, PollError> {
+        (self.find)(&connection.integration).ok_or_else(|| {
+            PollError::permanent("integration", format!("this build has no integration {}", connection.integration))
+        })
     }
 
     /// Asks the vendor once, for parts that make single calls.
@@ -96,7 +114,7 @@ impl Vendors {
         request: &ApiRequest,
         cost: &mut CallCost,
     ) -> Result<VendorAnswer, PollError> {
-        let connector = connector(connection)?;
+        let connector = self.connector(connection)?;
         let budget = self.budget(connection, connector).await?;
         let mut connection = std::borrow::Cow::Borrowed(connection);
         let mut credentials = self.fresh_credentials(&mut connection).await?;
@@ -278,13 +296,6 @@ impl Vendors {
         let server_time = rate_headers::date(&headers).unwrap_or_else(|| self.context.clock.now());
         Ok(VendorAnswer { verdict, status: answer.status, headers, body: answer.body, server_time })
     }
-}
-
-/// The connector of a connection's integration.
-pub fn connector(connection: &Connection) -> Result<&'static dyn Connector, PollError> {
-    anyhook_connectors::find(&connection.integration).ok_or_else(|| {
-        PollError::permanent("integration", format!("this build has no integration {}", connection.integration))
-    })
 }
 
 fn unreachable_vendor(vendor: &str, error: crate::outbound::OutboundError) -> PollError {

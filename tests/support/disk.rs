@@ -1,0 +1,265 @@
+//! A store that an engine can lose: it may be slow, be away for a while, and at any call the engine may die, before what
+//! it asked for is kept or right after.
+
+use anyhook::clock::Clock;
+use anyhook::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
+use anyhook::store::*;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Calls at one instant of simulated time after which an engine is taken to be going round in circles.
+const CALLS_AT_ONCE_MAX: u32 = 50_000;
+
+/// What outlives engines.
+pub struct Disk {
+    pub store: Arc<MemoryStore>,
+    pub is_away: AtomicBool,
+    /// Calls until the engine dies; negative for never.
+    pub fuel: AtomicI64,
+    random: Mutex<fastrand::Rng>,
+    latency_us_max: u64,
+}
+
+impl Disk {
+    pub fn new(store: MemoryStore, seed: u64, latency_us_max: u64) -> Arc<Self> {
+        Arc::new(Disk {
+            store: Arc::new(store),
+            is_away: AtomicBool::new(false),
+            fuel: AtomicI64::new(-1),
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            latency_us_max,
+        })
+    }
+
+    fn chance(&self) -> bool {
+        self.random.lock().unwrap().bool()
+    }
+
+    fn latency(&self) -> Duration {
+        Duration::from_micros(self.random.lock().unwrap().u64(..=self.latency_us_max))
+    }
+}
+
+/// The disk as one engine sees it.
+pub struct EngineStore {
+    disk: Arc<Disk>,
+    clock: Clock,
+    /// The engine is dead: nothing it asks for is ever answered.
+    pub dead: CancellationToken,
+    /// Commits of pages under way by feed, and whether one has failed: those behind it fail too.
+    commits: Mutex<HashMap<FeedId, (u32, bool)>>,
+    calls: Mutex<(Instant, u32)>,
+}
+
+impl EngineStore {
+    pub fn new(disk: Arc<Disk>, clock: Clock) -> Self {
+        let calls = Mutex::new((Instant::now(), 0));
+        EngineStore { disk, clock, dead: CancellationToken::new(), commits: Mutex::default(), calls }
+    }
+
+    /// Never returns once the engine is dead.
+    pub async fn live(&self) {
+        if self.dead.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        writes: bool,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.live().await;
+        self.notice_circles();
+        let dies = self.disk.fuel.load(Ordering::Relaxed) >= 0 && self.disk.fuel.fetch_sub(1, Ordering::Relaxed) == 0;
+        if dies && self.disk.chance() {
+            self.dead.cancel();
+            self.live().await;
+        }
+        if writes && self.disk.is_away.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("the disk is away".to_owned()));
+        }
+        let result = work.await;
+        if dies {
+            self.dead.cancel();
+        }
+        self.live().await;
+        let latency = self.disk.latency();
+        if !latency.is_zero() {
+            self.clock.sleep(latency).await;
+            self.live().await;
+        }
+        result
+    }
+
+    fn notice_circles(&self) {
+        let mut calls = self.calls.lock().unwrap();
+        if calls.0 == Instant::now() {
+            calls.1 += 1;
+        } else {
+            *calls = (Instant::now(), 0);
+        }
+        if calls.1 == CALLS_AT_ONCE_MAX {
+            eprintln!("the engine goes round in circles without any time passing");
+            std::process::abort();
+        }
+    }
+
+    /// Commits of one feed behind one that failed fail too, as the contract has it.
+    async fn commit_in_order(&self, commit: PageCommit) -> Result<PageCommitted, StoreError> {
+        let feed = commit.feed;
+        let is_behind_failure = {
+            let mut commits = self.commits.lock().unwrap();
+            let (under_way, has_failed) = commits.entry(feed).or_default();
+            *under_way += 1;
+            *has_failed
+        };
+        let result = if is_behind_failure {
+            Err(StoreError::Conflict("log"))
+        } else {
+            self.call(true, self.disk.store.commit_page(commit)).await
+        };
+        let mut commits = self.commits.lock().unwrap();
+        if let Some((under_way, has_failed)) = commits.get_mut(&feed) {
+            *under_way -= 1;
+            *has_failed |= result.is_err();
+            if *under_way == 0 {
+                commits.remove(&feed);
+            }
+        }
+        result
+    }
+}
+
+macro_rules! pass_on {
+    ($(impl $noun:ident { $($mode:ident $name:ident($($arg:ident: $kind:ty),*) -> $answer:ty;)* })*) => {$(
+        #[async_trait]
+        impl $noun for EngineStore {
+            $(async fn $name(&self, $($arg: $kind),*) -> Result<$answer, StoreError> {
+                self.call(pass_on!(@$mode), self.disk.store.$name($($arg),*)).await
+            })*
+        }
+    )*};
+    (@reads) => { false };
+    (@writes) => { true };
+}
+
+pass_on! {
+    impl Workspaces {
+        writes store_key(fresh: [u8; 32]) -> [u8; 32];
+        writes insert_workspace(workspace: Workspace) -> ();
+        writes replace_workspace(workspace: Workspace) -> ();
+        reads workspace(id: WorkspaceId) -> Option<Workspace>;
+        reads workspace_by_key(key_hash: &[u8; 32]) -> Option<Workspace>;
+        reads workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<Workspace>;
+    }
+    impl Connections {
+        writes insert_connection(connection: Connection) -> ();
+        reads connection(id: ConnectionId) -> Option<Connection>;
+        reads connections(workspace: WorkspaceId, query: &ConnectionQuery) -> Vec<Connection>;
+        writes replace_connection(connection: Connection) -> Connection;
+        writes delete_connection(id: ConnectionId) -> Vec<WebhookId>;
+    }
+    impl Webhooks {
+        writes insert_webhook(new: NewWebhook) -> Webhook;
+        reads webhook(id: WebhookId) -> Option<Webhook>;
+        reads webhooks(workspace: WorkspaceId, query: &WebhookQuery) -> Vec<Webhook>;
+        reads webhooks_of_feed(feed: FeedId, after: Option<WebhookId>, limit: usize) -> Vec<Webhook>;
+        reads webhooks_of_shard(shard: ShardId, after: Option<WebhookId>, limit: usize) -> Vec<Webhook>;
+        writes replace_webhook(webhook: Webhook) -> Webhook;
+        writes delete_webhook(id: WebhookId) -> ();
+    }
+    impl Log {
+        reads log_head(feed: FeedId) -> LogHead;
+        reads log_page(feed: FeedId, sequence: u64) -> Option<Vec<u8>>;
+        writes commit_arrival(commit: ArrivalCommit) -> ();
+        writes trim_log(fence: Fence, feed: FeedId, before: u64) -> u64;
+    }
+    impl Deliveries {
+        reads delivery(webhook: WebhookId) -> Option<DeliveryState>;
+        writes finish_attempt(finish: AttemptFinish) -> ();
+        reads due_retries(shards: &[ShardId], limit: usize) -> Vec<DueRetry>;
+        writes resume_webhook(webhook: WebhookId, now: DateTime<Utc>) -> ();
+    }
+    impl Listings {
+        writes insert_job(job: ListingJob) -> ();
+        reads job(id: JobId) -> Option<ListingJob>;
+        reads jobs_of_webhook(webhook: WebhookId, limit: usize) -> Vec<ListingJob>;
+        reads open_jobs(shard: ShardId, after: Option<JobId>, limit: usize) -> Vec<ListingJob>;
+        writes commit_listing(commit: ListingCommit) -> ListingJob;
+        reads spool_page(job: JobId, sequence: u64) -> Option<Vec<u8>>;
+        writes cancel_job(id: JobId, now: DateTime<Utc>) -> ();
+    }
+    impl Audit {
+        writes record_call(call: ApiCall) -> ();
+        reads api_call(id: &str) -> Option<ApiCall>;
+        reads api_calls(workspace: WorkspaceId, query: &ApiCallQuery) -> Vec<ApiCall>;
+    }
+    impl Leases {
+        writes hold_shards(node: NodeId, now: DateTime<Utc>, ttl_ms: u64, want: u16) -> Vec<Lease>;
+        writes release_shards(node: NodeId) -> ();
+        reads pause(bucket: &str) -> Option<DateTime<Utc>>;
+        writes extend_pause(bucket: &str, until: DateTime<Utc>) -> ();
+    }
+}
+
+#[async_trait]
+impl Feeds for EngineStore {
+    async fn feed(&self, id: FeedId) -> Result<Option<Feed>, StoreError> {
+        self.call(false, self.disk.store.feed(id)).await
+    }
+
+    async fn feeds_of_connection(&self, connection: ConnectionId, limit: usize) -> Result<Vec<Feed>, StoreError> {
+        self.call(false, self.disk.store.feeds_of_connection(connection, limit)).await
+    }
+
+    async fn feed_state(&self, id: FeedId) -> Result<FeedState, StoreError> {
+        self.call(false, self.disk.store.feed_state(id)).await
+    }
+
+    async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError> {
+        self.call(false, self.disk.store.progress(feed, parent)).await
+    }
+
+    async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {
+        self.call(false, self.disk.store.due_feeds(shards, limit)).await
+    }
+
+    async fn ping_feed(&self, feed: FeedId, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.call(true, self.disk.store.ping_feed(feed, now)).await
+    }
+
+    async fn pings(&self, feed: FeedId) -> Result<u64, StoreError> {
+        self.call(false, self.disk.store.pings(feed)).await
+    }
+
+    async fn ledger(&self, feed: FeedId, ids: &[&str]) -> Result<Vec<Option<LedgerEntry>>, StoreError> {
+        self.call(false, self.disk.store.ledger(feed, ids)).await
+    }
+
+    async fn commit_page(&self, commit: PageCommit) -> Result<PageCommitted, StoreError> {
+        self.commit_in_order(commit).await
+    }
+
+    async fn finish_run(&self, finish: RunFinish) -> Result<(), StoreError> {
+        self.call(true, self.disk.store.finish_run(finish)).await
+    }
+
+    async fn clean_up(&self, rows_max: usize) -> Result<bool, StoreError> {
+        self.call(true, self.disk.store.clean_up(rows_max)).await
+    }
+}
+
+impl Store for EngineStore {
+    fn wakes(&self) -> broadcast::Receiver<Wake> {
+        self.disk.store.wakes()
+    }
+}
