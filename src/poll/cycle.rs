@@ -64,6 +64,8 @@ async fn read(
     let spec = object_spec(connector, feed)?;
     let depth = window::depth_needed(spec, feed.settings.tells_created);
     let run = Run { vendors, connector, spec, connection, feed, depth, fence };
+    // A ledger that is not kept whole from here on must be learned anew, also where this run fails.
+    state.depth = state.depth.min(depth);
     if run.is_log_full().await? {
         return Err(PollError::Wait {
             wait: Duration::from_millis(vendors.context.limits.poll.retry_wait_max_ms),
@@ -124,13 +126,14 @@ fn settle(
             let next = began_at + interval - millis(spread / 2) + millis(vendors.context.random.up_to(spread));
             Some(if tally.is_unfinished { ended_at } else { next.max(ended_at) })
         }
-        Err(PollError::Conflict | PollError::CursorExpired | PollError::Gone) => Some(ended_at),
+        Err(PollError::Conflict | PollError::Gone) => Some(ended_at),
         Err(PollError::Wait { wait, .. }) => {
             let wait = TimeDelta::from_std(*wait).unwrap_or(TimeDelta::days(1));
             let jitter = millis(vendors.context.random.up_to(limits.retry_base_ms));
             Some((ended_at + wait + jitter).max(began_at + interval))
         }
-        Err(PollError::Transient(_)) => {
+        // A vendor that refuses every cursor must not be asked without a pause.
+        Err(PollError::Transient(_) | PollError::CursorExpired) => {
             state.failures = state.failures.saturating_add(1);
             let doubled =
                 limits.retry_base_ms.saturating_mul(2 << state.failures.min(20)).min(limits.failure_wait_max_ms);
@@ -212,7 +215,7 @@ fn report(feed: &Feed, result: &Result<(), PollError>, tally: &Tally) {
         Err(PollError::Wait { wait, message }) => {
             tracing::info!(feed = %feed.id, connection = %feed.connection_id, wait_ms = wait.as_millis(), "{message}");
         }
-        Err(PollError::Conflict | PollError::Gone | PollError::CursorExpired) => {}
+        Err(PollError::Conflict | PollError::Gone) => {}
         Err(error) => tracing::warn!(
             feed = %feed.id, connection = %feed.connection_id, integration = %feed.integration,
             object_type = %feed.object_type, %error, "a poll failed"

@@ -20,6 +20,10 @@ use tokio_util::task::TaskTracker;
 
 /// Jobs read from the store in one go.
 const SCAN_ROWS: usize = 256;
+/// How often a listing begins anew because the vendor no longer accepts its token, before it is given up.
+const RESTARTS_MAX: u32 = 10;
+/// Jobs whose restarts are remembered.
+const RESTARTED_JOBS_MAX: usize = 10_000;
 /// How often all open jobs are looked at: the safety net under the wakes.
 const SCAN_EVERY: Duration = Duration::from_secs(60);
 
@@ -30,6 +34,8 @@ struct Known {
     running: HashMap<JobId, bool>,
     /// Waiting for their feed's first poll.
     waiting: HashMap<FeedId, HashSet<JobId>>,
+    /// How often their listings began anew.
+    restarts: HashMap<JobId, u32>,
 }
 
 /// Runs listing jobs.
@@ -154,6 +160,9 @@ impl Jobs {
             }
             if error == PollError::CursorExpired {
                 walk = None;
+                if self.count_restart(id) > RESTARTS_MAX {
+                    return self.give_up(id).await;
+                }
             }
             let wait = limits.retry_base_ms.saturating_mul(2 << failures.min(20)).min(limits.failure_wait_max_ms);
             let wait = Duration::from_millis(self.vendors.context.random.up_to(wait).max(limits.retry_base_ms));
@@ -209,6 +218,45 @@ impl Jobs {
             }
         }
         Ok(true)
+    }
+
+    fn count_restart(&self, id: JobId) -> u32 {
+        let restarts = &mut self.known.lock().unwrap_or_else(PoisonError::into_inner).restarts;
+        if restarts.len() >= RESTARTED_JOBS_MAX {
+            restarts.clear();
+        }
+        let count = restarts.entry(id).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// A listing whose tokens end before it does would be told from its beginning without end.
+    async fn give_up(&self, id: JobId) {
+        let message = format!("the vendor refused the token of a next page {RESTARTS_MAX} times; list less at a time");
+        tracing::warn!(job = %id, "{message}");
+        let failed = JobState::Failed { code: "cursor_expired".to_owned(), message };
+        if let Err(error) = self.write_state(id, failed).await {
+            tracing::error!(job = %id, %error, "the failure of a listing job could not be kept");
+        }
+    }
+
+    async fn write_state(&self, id: JobId, state: JobState) -> Result<(), PollError> {
+        let context = &self.vendors.context;
+        let job = context.store.job(id).await?.ok_or(PollError::Gone)?;
+        let lease = context.leases.lease(job.shard).ok_or(PollError::Gone)?;
+        let commit = ListingCommit {
+            fence: lease.fence,
+            job: id,
+            parent: job.parent,
+            checkpoint: job.checkpoint,
+            state,
+            pages: Vec::new(),
+            total: job.total,
+            failures: job.failures,
+            at: context.clock.now(),
+        };
+        context.store.commit_listing(commit).await?;
+        Ok(())
     }
 
     /// Says what went wrong where a person looks for it, once in a row of failures; a token that the vendor no longer

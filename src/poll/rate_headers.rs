@@ -9,7 +9,7 @@ use std::time::Duration;
 const LONGEST_S: f64 = 86_400.0;
 
 /// Reads Retry-After, the manifest's own headers, and the `RateLimit` header of the IETF draft
-/// (draft-ietf-httpapi-ratelimit-headers).
+/// (draft-ietf-httpapi-ratelimit-headers). `now` is the vendor's clock, which its times are told by.
 pub fn hint(headers: &Headers, limit: &RateLimit, now: DateTime<Utc>) -> Hint {
     let number = |name: Option<&str>| {
         let text = headers.get(name?)?.split([',', ';']).next()?.trim().to_owned();

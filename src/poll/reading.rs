@@ -8,8 +8,7 @@ use super::window::{self, Window};
 use crate::log::{Found, PageMeta};
 use crate::store::{Connection, Depth, Feed, FeedState, Fence, LedgerEntry, PageCommit, Progress};
 use anyhook_connectors::contract::{
-    Account, BadRecord, Connector, CursorKind, ListingKind, Next, ObjectSpec, Order, Page, PageJob, Parent, Place,
-    Verdict,
+    Account, BadRecord, Connector, ListingKind, Next, ObjectSpec, Order, Page, PageJob, Parent, Place, Verdict,
 };
 use anyhook_connectors::walk::{Step, Walk};
 use chrono::{DateTime, Utc};
@@ -165,7 +164,8 @@ impl Run<'_> {
                         .await;
                 }
             }
-            if walk.ascends() && (pass.pages >= limits.pages_per_run_max || self.is_log_full().await?) {
+            let may_break_off = walk.ascends() && pass.window.moves_by_page(self.spec);
+            if may_break_off && (pass.pages >= limits.pages_per_run_max || self.is_log_full().await?) {
                 tally.is_unfinished = true;
                 return Ok(true);
             }
@@ -204,8 +204,14 @@ impl Run<'_> {
         };
         let answer = self.ask(&job, pass, tally).await?;
         let server_time = *pass.server_time.get_or_insert(answer.server_time);
-        if started_at.is_none() && self.corrects_start(started_at, server_time, &pass.window) {
-            return Ok(PageOutcome::AskAnew);
+        if started_at.is_none() {
+            // The first answer tells the vendor's clock, and by that when the feed started.
+            let start = window::start(server_time, self.feed.created_at, self.vendors.context.clock.now());
+            *started_at = Some(start);
+            if start < pass.window.started_at {
+                return Ok(PageOutcome::AskAnew);
+            }
+            pass.window.start_at(start);
         }
         pass.pages += 1;
         let page = self.read_page(&job, &answer, tally)?;
@@ -217,19 +223,6 @@ impl Run<'_> {
         let progress = self.progress_after(walk, &page, &answer, pass, server_time, step);
         self.commit(&page, parent, pass, progress, commits, tally).await?;
         Ok(PageOutcome::Next(step))
-    }
-
-    /// The first answer tells the vendor's clock, and by that when the feed started. True where that was earlier than
-    /// asked for.
-    fn corrects_start(
-        &self,
-        started_at: &mut Option<DateTime<Utc>>,
-        server_time: DateTime<Utc>,
-        asked: &Window,
-    ) -> bool {
-        let start = window::start(server_time, self.feed.created_at, self.vendors.context.clock.now());
-        *started_at = Some(start);
-        start < asked.started_at
     }
 
     async fn ask(&self, job: &PageJob<'_>, pass: &Pass, tally: &mut Tally) -> Result<VendorAnswer, PollError> {
@@ -291,7 +284,7 @@ impl Run<'_> {
         step: Step,
     ) -> Progress {
         let is_end = step == Step::End;
-        let moves_by_page = walk.ascends() && matches!(self.spec.live.cursor, CursorKind::Updated(_));
+        let moves_by_page = walk.ascends() && pass.window.moves_by_page(self.spec);
         if !is_end && !moves_by_page {
             return pass.progress.clone();
         }

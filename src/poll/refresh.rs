@@ -23,6 +23,11 @@ use url::form_urlencoded;
 /// How often a renewal begins anew because the connection's row changed meanwhile.
 const TRIES_MAX: u32 = 5;
 
+/// How often new tokens are tried to be kept: about a minute while the store is away.
+const KEEP_TRIES_MAX: u32 = 7;
+/// The first wait between these tries; it doubles.
+const KEEP_WAIT: Duration = Duration::from_millis(500);
+
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: String,
@@ -85,22 +90,24 @@ impl Vendors {
             };
             match self.context.store.replace_connection(row).await {
                 Ok(stored) => return Ok(Some((stored, Arc::new(renewed)))),
-                Err(StoreError::Conflict(_)) => self.keep_rotated(connection, refused, &renewed).await?,
+                Err(StoreError::Conflict(_) | StoreError::Unavailable(_)) => {
+                    self.keep_rotated(connection, refused, &renewed).await?
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Err(PollError::Transient("the connection kept changing while its token was renewed".to_owned()))
     }
 
-    /// The row changed while the vendor gave new tokens. They must not be lost where the change was not to the
-    /// credentials: the loop would spend the old refresh token a second time.
+    /// The row changed, or the store was away, while the vendor gave new tokens. They must not be lost where the change
+    /// was not to the credentials: the loop would spend the old refresh token a second time.
     async fn keep_rotated(
         &self,
         connection: &Connection,
         refused: &Credentials,
         renewed: &Credentials,
     ) -> Result<(), PollError> {
-        for _ in 0..TRIES_MAX {
+        for tries in 0..KEEP_TRIES_MAX {
             let Some(current) = self.context.store.connection(connection.id).await? else {
                 return Err(PollError::Gone);
             };
@@ -114,6 +121,7 @@ impl Vendors {
             };
             match self.context.store.replace_connection(row).await {
                 Err(StoreError::Conflict(_)) => {}
+                Err(StoreError::Unavailable(_)) => self.context.clock.sleep(KEEP_WAIT * (1 << tries)).await,
                 Err(error) => return Err(error.into()),
                 Ok(_) => return Ok(()),
             }

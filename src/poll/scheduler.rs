@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +18,10 @@ use tokio_util::task::TaskTracker;
 const LOOK_AHEAD: usize = 512;
 /// The longest sleep without looking: the safety net under the wakes.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+/// How far our clock may go back against the time that passed before the feeds' due times are looked through.
+const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(1);
+/// Feeds looked through then.
+const FEEDS_REVIEWED_MAX: usize = 100_000;
 /// The wait after the store could not be read.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -48,7 +53,10 @@ impl Scheduler {
     pub async fn run(self, stop: CancellationToken) {
         let mut wakes = self.vendors.context.store.wakes();
         let mut leases = self.vendors.context.leases.changes();
+        // At the start the clock may have gone back while nobody looked.
+        let mut last_look = None;
         loop {
+            last_look = Some(self.notice_jump(last_look).await);
             let next = match self.start_due(&stop).await {
                 Ok(next) => next,
                 Err(error) => {
@@ -66,6 +74,35 @@ impl Scheduler {
         }
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Where our clock has gone back, due times from before it would keep feeds waiting for as long: those that were
+    /// polled in what is now the future are due at once. Answers when it looked.
+    async fn notice_jump(&self, last_look: Option<(Instant, DateTime<Utc>)>) -> (Instant, DateTime<Utc>) {
+        let context = &self.vendors.context;
+        let (instant, now) = (Instant::now(), context.clock.now());
+        let has_gone_back = last_look.is_none_or(|(then, shown)| {
+            let passed = TimeDelta::from_std(instant - then).unwrap_or(TimeDelta::MAX);
+            now - shown < passed - CLOCK_SLACK
+        });
+        if has_gone_back && let Err(error) = self.review(now).await {
+            tracing::error!(%error, "feeds that may be due could not be looked through");
+        }
+        (instant, now)
+    }
+
+    async fn review(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let context = &self.vendors.context;
+        for due in context.store.due_feeds(&context.leases.shards(), FEEDS_REVIEWED_MAX).await? {
+            if due.due_at <= now {
+                continue;
+            }
+            let state = context.store.feed_state(due.feed).await?;
+            if state.checked_at.is_some_and(|checked_at| checked_at > now) {
+                context.store.ping_feed(due.feed, now).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts what is due and has a slot; answers when to look again.

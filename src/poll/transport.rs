@@ -152,7 +152,7 @@ impl Vendors {
                     let retry_after = answer
                         .headers
                         .get("retry-after")
-                        .and_then(|text| rate_headers::retry_after(text, self.context.clock.now()));
+                        .and_then(|text| rate_headers::retry_after(text, answer.server_time));
                     self.wait_or_give_up(tries, retry_after, message).await?;
                 }
                 Verdict::Permanent => return Err(rejected(connector, request, &answer)),
@@ -212,7 +212,7 @@ impl Vendors {
     ) -> Result<Option<Duration>, PollError> {
         let limits = &self.context.limits.poll;
         let (floor, max) = (Duration::from_millis(limits.pause_floor_ms), Duration::from_millis(limits.pause_max_ms));
-        let hint = rate_headers::hint(&answer.headers, &connector.manifest().rate_limit, self.context.clock.now());
+        let hint = rate_headers::hint(&answer.headers, &connector.manifest().rate_limit, answer.server_time);
         let wait = match answer.verdict {
             Verdict::RateLimited => Some(budget.refuse(hint, floor, max)),
             Verdict::Transient => None,

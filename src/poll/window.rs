@@ -4,7 +4,7 @@
 //! Everything up to p that was visible at S has been read; what was changed after S - H may still have been invisible.
 //! So the next run asks from min(p, S - H) - g. On a listing in the order of `updated_at` p and S move with each page,
 //! also back into the re-read window, so that a run that breaks off inside it is taken up there and not behind it; on
-//! any other they move when the run has ended well. A feed starts at T0: the vendor's clock when the feed was made.
+//! any other, and while the feed learns what is there, they move when the run has ended well. A feed starts at T0: the vendor's clock when the feed was made.
 
 use super::diff::DiffRules;
 use crate::store::{Depth, FeedState, Progress};
@@ -79,6 +79,20 @@ pub fn plan(
 }
 
 impl Window {
+    /// Takes a start that is later than the guess it was asked with: what changed between the two is not news.
+    pub fn start_at(&mut self, start: DateTime<Utc>) {
+        if self.quiet_before == Some(self.started_at) {
+            self.quiet_before = Some(start);
+        }
+        self.started_at = start;
+    }
+
+    /// Whether progress may move before the listing's end. Not while the feed learns what is there: what is quiet then
+    /// is told by the progress from before, and taken up in the middle the rest would look like news.
+    pub fn moves_by_page(&self, spec: &ObjectSpec) -> bool {
+        matches!(spec.live.cursor, CursorKind::Updated(_)) && !self.is_baseline
+    }
+
     /// What decides whether a record is news.
     pub fn rules(&self, spec: &ObjectSpec, depth: Depth) -> DiffRules {
         DiffRules {

@@ -64,7 +64,8 @@ impl Vendor {
             Some(seconds) => too_many(Some(seconds)),
             None => self.route(request, rest, plan),
         };
-        with_allowance(answer, allowance)
+        let reset_s = allowance.reset_s + (self.time(now) - now).num_seconds();
+        with_allowance(answer, Allowance { reset_s, ..allowance })
     }
 
     fn route(&mut self, request: &Request<'_>, rest: &[&str], plan: &Plan) -> Answer {

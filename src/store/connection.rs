@@ -109,8 +109,8 @@ pub trait Connections {
     ///
     /// - [`StoreError::Conflict`] where another change came first.
     /// - While it is paused, its feeds and its webhooks' retries are not due.
-    /// - Where the change ends a pause, or brings new credentials, its feeds become due now and those that were
-    ///   unhealthy for their credentials healthy again.
+    /// - Where the change ends a pause, or a person brings new credentials (`updated_at` changes with them), its feeds
+    ///   become due now and those that were unhealthy for their credentials healthy again.
     async fn replace_connection(&self, connection: Connection) -> Result<Connection, StoreError>;
 
     /// Deletes a connection with its webhooks, feeds and all that is theirs, and answers the webhooks' ids.

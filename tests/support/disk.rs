@@ -72,11 +72,7 @@ impl EngineStore {
         }
     }
 
-    async fn call<T>(
-        &self,
-        writes: bool,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
+    async fn call<T>(&self, writes: bool, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         self.live().await;
         self.notice_circles();
         let dies = self.disk.fuel.load(Ordering::Relaxed) >= 0 && self.disk.fuel.fetch_sub(1, Ordering::Relaxed) == 0;

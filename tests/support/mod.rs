@@ -304,9 +304,7 @@ impl World {
         self.simulator.with(|vendor, _| {
             let ids: BTreeSet<String> = vendor.history().after(0).map(|entry| entry.id.clone()).collect();
             let record = |id: &String| vendor.record(Object::Contacts, id);
-            ids.iter()
-                .filter_map(|id| Some((id.clone(), serde_json::from_slice(&record(id)?).unwrap())))
-                .collect()
+            ids.iter().filter_map(|id| Some((id.clone(), serde_json::from_slice(&record(id)?).unwrap()))).collect()
         })
     }
 
@@ -375,8 +373,7 @@ impl World {
         let row = self.disk.store.connection(connection).await.unwrap().unwrap();
         let credentials = Credentials { token: Some(token.to_owned()), ..Credentials::default() };
         let auth = credentials.seal(&self.vault, &row).unwrap();
-        let row =
-            Connection { auth, auth_revision: row.auth_revision + 1, updated_at: self.clock.now(), ..row };
+        let row = Connection { auth, auth_revision: row.auth_revision + 1, updated_at: self.clock.now(), ..row };
         self.disk.store.replace_connection(row).await.unwrap();
     }
 
@@ -477,10 +474,7 @@ impl World {
     /// The ids of the objects a destination got in payloads of this type, in order, repeats included.
     pub fn ids(&self, to: &str, kind: &str) -> Vec<String> {
         let of_kind = self.got(to).into_iter().filter(|delivery| delivery.kind.starts_with(kind));
-        of_kind
-            .flat_map(|delivery| delivery.data)
-            .map(|object| object["id"].as_str().unwrap().to_owned())
-            .collect()
+        of_kind.flat_map(|delivery| delivery.data).map(|object| object["id"].as_str().unwrap().to_owned()).collect()
     }
 
     pub fn kinds(&self, to: &str) -> Vec<String> {

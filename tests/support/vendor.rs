@@ -7,8 +7,8 @@ use anyhook::random::Random;
 use anyhook::simulator::{Answer, Request, Simulator, Transport};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -26,9 +26,8 @@ struct Variant {
     manifest: &'static Manifest,
 }
 
-static VARIANTS: LazyLock<Vec<Variant>> = LazyLock::new(|| {
-    [NEWEST_FIRST, WHOLE, LATE, SECONDS, EXCLUSIVE, UNDATED].map(Variant::new).into_iter().collect()
-});
+static VARIANTS: LazyLock<Vec<Variant>> =
+    LazyLock::new(|| [NEWEST_FIRST, WHOLE, LATE, SECONDS, EXCLUSIVE, UNDATED].map(Variant::new).into_iter().collect());
 
 /// This build's integrations and the variants.
 pub fn find(name: &str) -> Option<&'static dyn Connector> {
@@ -56,10 +55,9 @@ fn change(name: &str, spec: ObjectSpec) -> ObjectSpec {
         WHOLE => ObjectSpec { live: live(CursorKind::Nothing, Order::Stable), ..spec },
         LATE => ObjectSpec { late_visibility_ms: 60_000, ..spec },
         SECONDS => ObjectSpec { granularity_ms: 1_000, ..spec },
-        EXCLUSIVE => ObjectSpec {
-            live: live(CursorKind::Updated(FilterBound::Exclusive), Order::UpdatedAscending),
-            ..spec
-        },
+        EXCLUSIVE => {
+            ObjectSpec { live: live(CursorKind::Updated(FilterBound::Exclusive), Order::UpdatedAscending), ..spec }
+        }
         UNDATED => ObjectSpec { created_at: CreatedAt::Absent, ..spec },
         _ => spec,
     }

@@ -53,7 +53,9 @@ fn replace(txn: &mut Txn<'_>, new: Connection) -> Result<Connection, StoreError>
     if old.is_paused != new.is_paused {
         pause_feeds(txn, &new)?;
     }
-    if old.auth_revision != new.auth_revision {
+    // A token that the engine renewed by itself is no reason to ask again: a vendor that refuses it all the same would
+    // be asked without end.
+    if old.auth_revision != new.auth_revision && old.updated_at != new.updated_at {
         try_feeds(txn, &new)?;
     }
     Ok(new)
