@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::credentials::Credentials;
 use crate::ids::{ConnectionId, FeedId};
 use crate::poll::error::PollError;
-use crate::poll::transport::{Vendors, connector};
+use crate::poll::transport::Vendors;
 use crate::store::{ApiCall, CallKind, Connection, Registered, StoreError, Webhook, WebhookKind};
 use anyhook_connectors::contract::{Account, ApiRequest, Connector, HookJob, Registration, Verdict};
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl Registrations {
     /// Registers; none where that cannot be asked for, because the vendor has no place for it or a filter does not name
     /// one: then a person sets the vendor's webhook up by hand.
     async fn register(&self, last: &Known) -> Result<Option<Registered>, PollError> {
-        let connector = connector(&last.connection)?;
+        let connector = self.vendors.connector(&last.connection)?;
         let (connection, secret) = self.secret(last.connection.id).await?;
         let ingress_url = self.ingress_url(connection.id);
         let job = job(&last.webhook, &connection, &ingress_url, &secret);
@@ -146,7 +146,7 @@ impl Registrations {
 
     /// Removes a registration; one that the vendor no longer has counts as removed.
     async fn remove(&self, last: &Known, registered: &Registered) -> Result<(), PollError> {
-        let connector = connector(&last.connection)?;
+        let connector = self.vendors.connector(&last.connection)?;
         let secret = Credentials::open(&self.context.vault, &last.connection)?.webhook_secret.unwrap_or_default();
         let ingress_url = self.ingress_url(last.connection.id);
         let job = job(&last.webhook, &last.connection, &ingress_url, &secret);
