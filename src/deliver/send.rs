@@ -78,8 +78,9 @@ impl Pump {
             }
         };
         self.warn(&outcome, taken, &error);
-        // The outcome stands at the position that is delivered so far, so that is kept first.
-        self.commits.settle().await?;
+        // The outcome stands at the position that is reached so far, so that is kept first: kept later, it would count
+        // as having left the batch behind, and the retry would be forgotten.
+        self.settle().await?;
         let call = row(self, &batch, Some(error));
         let finish = self.finish(lease, outcome, Some(call));
         self.shared.clone().keep(finish).await?;
