@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 
-SUITES = ["test_sdk", "test_retries", "test_github", "test_wordpress", "test_redmine", "kill"]
+SUITES = ["test_sdk", "test_retries", "test_github", "test_wordpress", "test_redmine", "test_kinto", "test_caldav", "kill"]
 
 
 def tests_of(module):
