@@ -23,7 +23,7 @@ pub(crate) fn run(named: &[String]) -> ExitCode {
         "scenario", "wall s", "CPU s", "per CPU s", "CPU ms each", "disk B each", "peak MiB"
     );
     if wanted("live") {
-        runtime.block_on(records("live, 200,000 records", 200_000, false));
+        runtime.block_on(records("live, 100,000 records", 100_000, false));
     }
     if wanted("history") {
         runtime.block_on(records("history, 200,000 records", 200_000, true));
