@@ -54,6 +54,9 @@ limits! {
         pause_floor_ms: u64 = 1_000,
         /// The longest pause that a vendor's word is taken for, in milliseconds.
         pause_max_ms: u64 = 86_400_000,
+        /// The share of a vendor's documented limits that is used, in percent: less leaves room for others who use the
+        /// same account, more is for vendors that granted more. What a vendor's headers say counts either way.
+        budget_percent: u32 = 100,
         /// How long a run waits for its budget before it ends and comes again later, in milliseconds.
         budget_wait_max_ms: u64 = 10_000,
         /// The longest wait between failing runs, in milliseconds.

@@ -62,6 +62,7 @@ impl World {
         };
         settings.limits.api.requests_per_second_max = 100_000;
         settings.limits.poll.jitter_percent = 0;
+        settings.limits.poll.budget_percent = 1_000_000;
         let (server, _) = Server::start(&settings, None).await.expect("a server");
         let client = Client::new(server.url(), API_KEY);
         World { client, server, directory, receiver: Peer::receiver(), vendor: Peer::vendor(records) }

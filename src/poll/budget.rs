@@ -72,9 +72,10 @@ impl Pace {
         Pace { burst, per: per.max(Duration::from_millis(1)) }
     }
 
-    /// The pace of a manifest.
-    pub fn of(limit: &RateLimit) -> Self {
-        Pace::new(limit.requests, Duration::from_millis(limit.per_ms))
+    /// This share of what a manifest allows, in percent.
+    pub fn of(limit: &RateLimit, percent: u32) -> Self {
+        let requests = u64::from(limit.requests) * u64::from(percent) / 100;
+        Pace::new(u32::try_from(requests).unwrap_or(u32::MAX), Duration::from_millis(limit.per_ms))
     }
 
     fn per_second(self) -> f64 {

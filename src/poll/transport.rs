@@ -179,7 +179,8 @@ impl Vendors {
     /// The connection's budget; a pause that was kept from before a restart holds.
     async fn budget(&self, connection: &Connection, connector: &dyn Connector) -> Result<Arc<Budget>, PollError> {
         let limits = &self.context.limits.poll;
-        let (budget, is_new) = self.budgets.get(&connection.bucket, Pace::of(&connector.manifest().rate_limit));
+        let (budget, is_new) =
+            self.budgets.get(&connection.bucket, Pace::of(&connector.manifest().rate_limit, limits.budget_percent));
         if is_new && let Some(until) = self.context.store.pause(&connection.bucket).await? {
             let wait = (until - self.context.clock.now()).to_std().unwrap_or_default();
             // A clock that jumped back must not stop the budget for ever.
