@@ -11,7 +11,7 @@ use anyhook_connectors::contract::{
     Account, BadRecord, Connector, ListingKind, Next, ObjectSpec, Order, Page, PageJob, Parent, Place, Verdict,
 };
 use anyhook_connectors::walk::{Step, Walk};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use std::time::Duration;
 const BAD_NAMED_MAX: usize = 5;
 /// How often a newest-first listing of several pages is read again, because records may have slipped between them.
 const PASSES_MAX: u32 = 3;
+/// A `Date` header shows whole seconds: what changed within the one it shows was there when it was asked.
+const DATE_GRANULE: TimeDelta = TimeDelta::seconds(1);
 /// How often a run is taken up again after another part wrote to its feed first.
 const CONFLICTS_MAX: u32 = 8;
 /// How often the window is asked anew because the vendor's clock was other than guessed.
@@ -219,7 +221,11 @@ impl Run<'_> {
         let newest = page.records.iter().filter_map(|record| record.updated_at).max();
         pass.reached = if walk.ascends() { newest.or(pass.reached) } else { pass.reached.max(newest) };
         // On an endless stream of changes the run ends where it began; the next one goes on.
-        let step = if walk.ascends() && newest.is_some_and(|newest| newest > server_time) { Step::End } else { step };
+        let step = if walk.ascends() && newest.is_some_and(|newest| newest > server_time + DATE_GRANULE) {
+            Step::End
+        } else {
+            step
+        };
         let progress = self.progress_after(walk, &page, &answer, pass, server_time, step);
         self.commit(&page, parent, pass, progress, commits, tally).await?;
         Ok(PageOutcome::Next(step))
