@@ -1,5 +1,5 @@
 //! A whole world under simulated time: a vendor, an engine, destinations, and whoever subscribes.
-#![allow(dead_code)] // each test file uses its own part of it
+#![allow(dead_code, unreachable_pub)] // each test file uses its own part of it
 
 pub mod disk;
 pub mod receiver;

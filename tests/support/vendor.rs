@@ -90,5 +90,5 @@ async fn respond(answer: Answer, body_bytes_max: usize) -> Result<OutboundRespon
     }
     let is_cut = body.len() > body_bytes_max;
     body.truncate(body_bytes_max);
-    Ok(OutboundResponse { status: answer.status, headers, body: Bytes::from(body), is_cut })
+    Ok(OutboundResponse { status: answer.status, headers, body: body, is_cut })
 }
