@@ -6,7 +6,6 @@ use anyhook::outbound::{Outbound, OutboundError, OutboundRequest, OutboundRespon
 use anyhook::random::Random;
 use anyhook::simulator::{Answer, Request, Simulator, Transport};
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
 use std::sync::{Arc, Mutex};
@@ -90,5 +89,5 @@ async fn respond(answer: Answer, body_bytes_max: usize) -> Result<OutboundRespon
     }
     let is_cut = body.len() > body_bytes_max;
     body.truncate(body_bytes_max);
-    Ok(OutboundResponse { status: answer.status, headers, body: body, is_cut })
+    Ok(OutboundResponse { status: answer.status, headers, body, is_cut })
 }
