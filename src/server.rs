@@ -107,7 +107,8 @@ impl Server {
         };
         let engine = Engine::start(context.clone()).await?;
         let stop_api = CancellationToken::new();
-        let router = api::router(context, ApiOptions { guards, metrics });
+        let router =
+            api::router(context, ApiOptions { guards, metrics, oauth_clients: settings.oauth_clients.clone() });
         let api = tokio::spawn(api::serve(listener, router, stop_api.clone()));
         let drain_deadline = Duration::from_millis(settings.drain_deadline_ms);
         Ok((Server { url, address, engine, api, stop_api, drain_deadline }, made))

@@ -67,6 +67,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// An app that is registered at a vendor (RFC 6749, section 2): what people consent to by OAuth 2.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OAuthClient {
+    /// The integration.
+    pub integration: String,
+    /// The client id that the vendor gave.
+    pub client_id: String,
+    /// The client secret that the vendor gave.
+    pub client_secret: Secret,
+}
+
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -88,6 +99,8 @@ pub struct Settings {
     pub destinations_allow: Vec<IpNet>,
     /// Private networks that a connection's `auth.api_url` may reach.
     pub vendors_allow: Vec<IpNet>,
+    /// The apps that are registered at vendors, for consent by OAuth 2.
+    pub oauth_clients: Vec<OAuthClient>,
     /// How long a drain may take before what is left is dropped, in milliseconds.
     pub drain_deadline_ms: u64,
     /// Filter of log lines, such as `info` or `anyhook::poll=debug,warn`.
@@ -110,6 +123,7 @@ impl Default for Settings {
             public_url: None,
             destinations_allow: Vec::new(),
             vendors_allow: Vec::new(),
+            oauth_clients: Vec::new(),
             drain_deadline_ms: 20_000,
             log_filter: "info".to_owned(),
             log_format: LogFormat::default(),
@@ -175,6 +189,7 @@ impl Settings {
             "public_url" => self.public_url = Some(value::url(text).map_err(|expected| invalid(name, expected))?),
             "destinations_allow" => self.destinations_allow = value::networks(value).map_err(|e| invalid(name, e))?,
             "vendors_allow" => self.vendors_allow = value::networks(value).map_err(|e| invalid(name, e))?,
+            "oauth_clients" => self.oauth_clients = value::oauth_clients(value).map_err(|e| invalid(name, e))?,
             "drain_deadline_ms" => {
                 let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
                 self.drain_deadline_ms = number.ok_or_else(|| fail("a whole number, zero or more"))?;

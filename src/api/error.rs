@@ -104,7 +104,6 @@ impl ApiError {
     }
 
     /// What the client is told.
-    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

@@ -33,6 +33,7 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/integration", get(integrations::list))
         .route("/unified/integration/workspace/{workspace_id}", get(integrations::list_of_workspace))
         .route("/unified/integration/auth/{workspace_id}/{integration}", get(integrations::auth_url))
+        .route("/oauth/callback", get(integrations::callback))
         .route("/unified/apicall", get(api_calls::list))
         .route("/unified/apicall/{id}", get(api_calls::get))
         .route("/ingress/{connection_id}", post(ingress::take))

@@ -4,6 +4,7 @@ use super::limiter::Limiter;
 use crate::context::Context;
 use crate::ids::{ConnectionId, WorkspaceId};
 use crate::outbound::guard::Guard;
+use crate::settings::OAuthClient;
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt;
@@ -25,6 +26,8 @@ pub struct ApiOptions {
     pub guards: Guards,
     /// What `GET /metrics` answers from; none answers 404 there.
     pub metrics: Option<PrometheusHandle>,
+    /// The apps that are registered at vendors.
+    pub oauth_clients: Vec<OAuthClient>,
 }
 
 impl fmt::Debug for ApiOptions {
@@ -38,6 +41,7 @@ pub(crate) struct Api {
     pub(crate) context: Context,
     pub(crate) guards: Guards,
     pub(crate) metrics: Option<PrometheusHandle>,
+    pub(crate) oauth_clients: Vec<OAuthClient>,
     pub(crate) callers: Limiter<WorkspaceId>,
     pub(crate) arrivals: Limiter<ConnectionId>,
     pub(crate) slots: Semaphore,
@@ -52,6 +56,7 @@ impl Api {
             slots: Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS)),
             guards: options.guards,
             metrics: options.metrics,
+            oauth_clients: options.oauth_clients,
             context,
         }
     }

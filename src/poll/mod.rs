@@ -11,6 +11,7 @@ pub mod diff;
 pub mod error;
 pub mod jobs;
 pub mod listing;
+pub mod oauth;
 pub mod parents;
 pub mod rate_headers;
 pub mod reading;

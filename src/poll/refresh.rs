@@ -4,21 +4,15 @@
 //! compare-and-set before they are used; credentials that a person put in meanwhile win.
 
 use super::error::PollError;
+use super::oauth;
 use super::transport::Vendors;
 use crate::credentials::Credentials;
-use crate::outbound::OutboundRequest;
 use crate::store::{Connection, StoreError};
 use anyhook_connectors::contract::AuthScheme;
-use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method};
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
-use url::form_urlencoded;
 
 /// How often a renewal begins anew because the connection's row changed meanwhile.
 const TRIES_MAX: u32 = 5;
@@ -27,13 +21,6 @@ const TRIES_MAX: u32 = 5;
 const KEEP_TRIES_MAX: u32 = 7;
 /// The first wait between these tries; it doubles.
 const KEEP_WAIT: Duration = Duration::from_millis(500);
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    access_token: String,
-    refresh_token: Option<String>,
-    expires_in: Option<f64>,
-}
 
 /// True once three quarters of a token's life are over.
 fn is_aging(credentials: &Credentials, now: DateTime<Utc>) -> bool {
@@ -139,60 +126,21 @@ impl Vendors {
         let (Some(AuthScheme::OAuth2 { token_url, .. }), Some(refresh_token)) = (scheme, &held.refresh_token) else {
             return Ok(None);
         };
-        let url = Url::parse(held.token_url.as_deref().unwrap_or(token_url))
-            .map_err(|_| PollError::permanent("setting", "auth.token_url is not a URL"))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.as_str())];
+        fields.extend(held.client_id.as_deref().map(|id| ("client_id", id)));
+        fields.extend(held.client_secret.as_deref().map(|secret| ("client_secret", secret)));
         let asked_at = self.context.clock.now();
-        let answer = self.context.vendors.send(OutboundRequest {
-            method: Method::POST,
-            url,
-            headers,
-            body: vec![Bytes::from(token_form(held, refresh_token))],
-            deadline: Duration::from_millis(self.context.limits.poll.request_deadline_ms),
-            body_bytes_max: 64 << 10,
-        });
-        let answer = answer.await.map_err(|error| PollError::Transient(format!("{}: {error}", manifest.name)))?;
-        match answer.status {
-            200..=299 => Ok(Some(take_tokens(held, &answer.body, asked_at)?)),
-            400 | 401 | 403 => Err(PollError::Credential {
-                code: "refresh".to_owned(),
-                message: format!("{} does not renew the access token (status {})", manifest.name, answer.status),
-            }),
-            status => Err(PollError::Transient(format!(
-                "{} answered {status} when the token was to be renewed",
-                manifest.name
-            ))),
-        }
+        let url = held.token_url.as_deref().unwrap_or(token_url);
+        let tokens = oauth::ask(&self.context, manifest.name, url, &fields).await?;
+        let expires_at = tokens.life().map(|life| asked_at + life);
+        Ok(Some(Credentials {
+            access_token: Some(tokens.access_token),
+            refresh_token: tokens.refresh_token.or_else(|| held.refresh_token.clone()),
+            issued_at: Some(asked_at),
+            expires_at,
+            ..held.clone()
+        }))
     }
-}
-
-fn token_form(held: &Credentials, refresh_token: &str) -> String {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", refresh_token);
-    for (name, value) in [("client_id", &held.client_id), ("client_secret", &held.client_secret)] {
-        if let Some(value) = value {
-            form.append_pair(name, value);
-        }
-    }
-    form.finish()
-}
-
-fn take_tokens(held: &Credentials, body: &[u8], asked_at: DateTime<Utc>) -> Result<Credentials, PollError> {
-    let answer: TokenAnswer = serde_json::from_slice(body)
-        .map_err(|_| PollError::Transient("the token endpoint's answer is not what RFC 6749 describes".to_owned()))?;
-    let life = answer.expires_in.filter(|seconds| seconds.is_finite()).map(|seconds| {
-        #[allow(clippy::cast_possible_truncation)] // clamped to ten years
-        TimeDelta::seconds(seconds.clamp(0.0, 315_360_000.0) as i64)
-    });
-    Ok(Credentials {
-        access_token: Some(answer.access_token),
-        refresh_token: answer.refresh_token.or_else(|| held.refresh_token.clone()),
-        issued_at: Some(asked_at),
-        expires_at: life.map(|life| asked_at + life),
-        ..held.clone()
-    })
 }
 
 /// One renewal at a time per connection.

@@ -35,6 +35,7 @@ const OWN: &[(&str, Kind)] = &[
     ("public_url", Kind::Text),
     ("destinations_allow", Kind::Texts),
     ("vendors_allow", Kind::Texts),
+    ("oauth_clients", Kind::Texts),
     ("drain_deadline_ms", Kind::Number),
     ("log.filter", Kind::Text),
     ("log.format", Kind::Text),

@@ -1,7 +1,7 @@
 //! Values: from text, and of the right kind.
 
-use super::Secret;
 use super::names::Kind;
+use super::{OAuthClient, Secret};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use toml::Value;
@@ -75,6 +75,22 @@ pub(super) fn networks(value: &Value) -> Result<Vec<IpNet>, &'static str> {
         text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
     };
     items.iter().map(network).collect::<Option<_>>().ok_or(NETWORKS)
+}
+
+/// Apps registered at vendors: `integration:client_id:client_secret` each.
+pub(super) fn oauth_clients(value: &Value) -> Result<Vec<OAuthClient>, &'static str> {
+    let expected = "a list of integration:client_id:client_secret, for integrations that sign in by OAuth 2";
+    let client = |item: &Value| {
+        let mut parts = item.as_str()?.trim().splitn(3, ':');
+        let (integration, client_id, secret) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_known = anyhook_connectors::find(integration).is_some();
+        (is_known && !client_id.is_empty() && !secret.is_empty()).then(|| OAuthClient {
+            integration: integration.to_owned(),
+            client_id: client_id.to_owned(),
+            client_secret: Secret::new(secret.to_owned()),
+        })
+    };
+    value.as_array().ok_or(expected)?.iter().map(client).collect::<Option<_>>().ok_or(expected)
 }
 
 /// A text of several lines in one.

@@ -6,5 +6,6 @@ mod http_support;
 
 mod bad_input;
 mod connections;
+mod oauth;
 mod rules;
 mod webhooks;

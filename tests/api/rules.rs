@@ -166,8 +166,6 @@ async fn integrations_say_what_they_can_do() {
     assert_eq!(server.send("GET", &open, &[], b"").await.ok()[0]["type"], "sandbox");
     let unknown = "/unified/integration/workspace/000000000000000000000000";
     server.send("GET", unknown, &[], b"").await.refused(404, "workspace");
-    let auth = format!("/unified/integration/auth/{}/sandbox", server.workspace);
-    server.send("GET", &auth, &[], b"").await.refused(501, "token_instructions");
 }
 
 #[tokio::test]

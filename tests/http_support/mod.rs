@@ -11,6 +11,7 @@ use anyhook::outbound::guard::Guard;
 use anyhook::outbound::{HttpClient, Outbound, OutboundError, OutboundRequest, OutboundResponse};
 use anyhook::random::Random;
 use anyhook::secrets::Vault;
+use anyhook::settings::{OAuthClient, Secret};
 use anyhook::store::MemoryStore;
 use anyhook::store::{SignatureEncoding, Store, Workspace};
 use async_trait::async_trait;
@@ -93,6 +94,15 @@ fn has_null(value: &Value) -> bool {
     }
 }
 
+/// The simulator's own client.
+fn oauth_clients() -> Vec<OAuthClient> {
+    vec![OAuthClient {
+        integration: "sandbox".to_owned(),
+        client_id: "sandbox-client".to_owned(),
+        client_secret: Secret::new("sandbox-client-secret".to_owned()),
+    }]
+}
+
 fn loopback() -> Guard {
     Guard::new(vec!["127.0.0.0/8".parse().unwrap()])
 }
@@ -122,7 +132,11 @@ impl Server {
         };
         let guards = Guards { destinations: Guard::default(), vendors: loopback() };
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, router(context.clone(), ApiOptions { guards, metrics: None }), stop.clone()));
+        tokio::spawn(serve(
+            listener,
+            router(context.clone(), ApiOptions { guards, metrics: None, oauth_clients: oauth_clients() }),
+            stop.clone(),
+        ));
         let (workspace, key) = add_workspace(&context, "key-of-the-first-workspace").await;
         let client = HttpClient::destinations(loopback()).unwrap();
         Server { context, store, url, key, workspace, stop, client }

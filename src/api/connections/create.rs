@@ -19,10 +19,16 @@ use std::sync::Arc;
 /// Imports an authorised account. Its credentials are sealed and not tried: the first poll tells.
 pub(crate) async fn create(State(api): State<Arc<Api>>, caller: Caller, body: JsonBody) -> Result<Response, ApiError> {
     let fields = body.fields(&api.context.limits.api);
-    let connection = read(&api, caller, &fields).await?;
-    check_count(&api, caller).await?;
-    api.context.store.insert_connection(connection.clone()).await?;
+    let connection = import(&api, caller, &fields).await?;
     Ok(Json(ConnectionView::new(&connection)).into_response())
+}
+
+/// Makes a connection of these fields and keeps it.
+pub(crate) async fn import(api: &Api, caller: Caller, fields: &Fields<'_>) -> Result<Connection, ApiError> {
+    let connection = read(api, caller, fields).await?;
+    check_count(api, caller).await?;
+    api.context.store.insert_connection(connection.clone()).await?;
+    Ok(connection)
 }
 
 async fn read(api: &Api, caller: Caller, fields: &Fields<'_>) -> Result<Connection, ApiError> {

@@ -9,7 +9,7 @@ mod list;
 mod settings;
 mod update;
 
-pub(crate) use create::create;
+pub(crate) use create::{create, import};
 pub(crate) use delete::delete;
 pub(crate) use get::get;
 pub(crate) use list::list;
