@@ -665,8 +665,6 @@ async fn a_clock_that_jumps_stops_nothing() {
         let mut ids = world.create_many(2);
         world.run_for(2 * MINUTE).await;
         world.clock.jump(hours * 3_600_000);
-        // The vendor's clock does not jump with ours.
-        world.faults(vec![FaultRule::always(Fault::ClockSkew { ms: -hours * 3_600_000 })]);
         ids.extend(world.create_many(2));
         world.run_for(5 * MINUTE).await;
         assert_eq!(world.ids("a", "VIRTUAL"), ids, "{hours} hours");

@@ -1,16 +1,20 @@
 //! What of a page is news: each record against what the ledger holds of it. Pure.
 //!
-//! - Held, same version: dropped. Held, older than what is held: dropped (a lagging replica, a late event).
+//! - Held, same version: dropped. Held, older than what is held: dropped (a lagging replica, a late event), unless that
+//!   is of the future: a wrong time must not keep what is put right from being told.
 //! - Not held and older than `quiet_before`: known to history, so it is remembered but not told.
 //! - Not held else: created where `created_at` says so, else updated.
 
 use crate::store::LedgerEntry;
 use anyhook_connectors::contract::{Change, CreatedAt, ObjectSpec, Record};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
+/// How far behind the times of its records a vendor's clock may be: a `Date` header has whole seconds.
+const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(60);
 
 /// What decides whether a record is news.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +29,8 @@ pub struct DiffRules {
     pub is_full: bool,
     /// Whether the vendor's `created_at` tells the truth.
     pub created_at: CreatedAt,
+    /// The vendor's clock; none where it is not known. What is held from after it makes nothing older.
+    pub server_time: Option<DateTime<Utc>>,
 }
 
 /// What a record comes to.
@@ -77,16 +83,18 @@ fn stable_hash(raw: &str, volatile: &[&str], seed: u64) -> Option<u64> {
 /// Whether a record is news, given what is held of it.
 pub fn judge(record: &Record<'_>, now: &LedgerEntry, held: Option<&LedgerEntry>, rules: &DiffRules) -> Verdict {
     match held {
-        Some(held) => judge_held(record, now, held),
+        Some(held) => judge_held(record, now, held, rules),
         None => judge_unheld(record, rules),
     }
 }
 
-fn judge_held(record: &Record<'_>, now: &LedgerEntry, held: &LedgerEntry) -> Verdict {
+fn judge_held(record: &Record<'_>, now: &LedgerEntry, held: &LedgerEntry, rules: &DiffRules) -> Verdict {
     if now.version == held.version && now.is_deleted == held.is_deleted {
         return Verdict::Known;
     }
-    if record.updated_at.is_some() && now.updated_at_ms < held.updated_at_ms {
+    let is_of_the_future =
+        rules.server_time.is_some_and(|at| held.updated_at_ms > (at + CLOCK_SLACK).timestamp_millis());
+    if record.updated_at.is_some() && now.updated_at_ms < held.updated_at_ms && !is_of_the_future {
         return Verdict::Known;
     }
     match (held.is_deleted, now.is_deleted) {
@@ -148,6 +156,7 @@ mod tests {
             created_since: Some(at(100)),
             is_full: false,
             created_at: CreatedAt::True,
+            server_time: Some(at(200)),
         }
     }
 
@@ -166,6 +175,8 @@ mod tests {
         assert_eq!(verdict(&record, Some(&held(120, version(&record, &[]))), &rules()), Verdict::Known);
         assert_eq!(verdict(&record, Some(&held(121, 1)), &rules()), Verdict::Known);
         assert_eq!(verdict(&record, Some(&held(120, 1)), &rules()), Verdict::Changed(Change::Updated));
+        let future = held(4_070_908_800, 1);
+        assert_eq!(verdict(&record, Some(&future), &rules()), Verdict::Changed(Change::Updated), "put right");
     }
 
     #[test]

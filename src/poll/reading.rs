@@ -1,6 +1,7 @@
 //! Reading one listing, of a feed or of one of its parents: ask, read, diff, commit, step; until it ends.
 
 use super::commits::Commits;
+use super::diff::DiffRules;
 use super::error::PollError;
 use super::sift::{self, PageForm, Sifted};
 use super::transport::{CallCost, VendorAnswer, Vendors};
@@ -23,6 +24,8 @@ const PASSES_MAX: u32 = 3;
 const DATE_GRANULE: TimeDelta = TimeDelta::seconds(1);
 /// How often a run is taken up again after another part wrote to its feed first.
 const CONFLICTS_MAX: u32 = 8;
+/// Pages a run reads behind the time at which it began.
+const PAGES_PAST_START_MAX: u32 = 64;
 /// How often the window is asked anew because the vendor's clock was other than guessed.
 const START_TRIES_MAX: u32 = 2;
 
@@ -75,9 +78,13 @@ pub struct Run<'a> {
 struct Pass {
     window: Window,
     progress: Progress,
+    /// How far the runs before had come.
+    began_at: Option<DateTime<Utc>>,
     server_time: Option<DateTime<Utc>>,
     reached: Option<DateTime<Utc>>,
     pages: u32,
+    /// Pages with records of a time after the vendor's clock when the run began.
+    pages_past_start: u32,
     changes: u64,
 }
 
@@ -130,8 +137,16 @@ impl Run<'_> {
             let window = window::plan(self.spec, state, &progress, self.depth, start);
             let head = context.store.log_head(self.feed.id).await?;
             let mut commits = Commits::new(context.store.clone(), context.limits.poll.commits_in_flight_max, head.end);
-            let mut pass =
-                Pass { window, progress: progress.clone(), server_time: None, reached: None, pages: 0, changes: 0 };
+            let mut pass = Pass {
+                window,
+                progress: progress.clone(),
+                began_at: progress.watermark,
+                server_time: None,
+                reached: None,
+                pages: 0,
+                pages_past_start: 0,
+                changes: 0,
+            };
             let walked = self.walk(parent, started_at, &mut pass, &mut commits, tally).await;
             let settled = commits.finish().await;
             if walked? {
@@ -166,7 +181,10 @@ impl Run<'_> {
                         .await;
                 }
             }
-            let may_break_off = walk.ascends() && pass.window.moves_by_page(self.spec);
+            // Not before it has come further than the run before, else what is read again each time would be all it reads;
+            // nor behind its start, where progress does not move.
+            let has_come_on = pass.reached > pass.began_at && pass.pages_past_start == 0;
+            let may_break_off = walk.ascends() && pass.window.moves_by_page(self.spec) && has_come_on;
             if may_break_off && (pass.pages >= limits.pages_per_run_max || self.is_log_full().await?) {
                 tally.is_unfinished = true;
                 return Ok(true);
@@ -220,12 +238,10 @@ impl Run<'_> {
         let step = walk.step(&page)?;
         let newest = page.records.iter().filter_map(|record| record.updated_at).max();
         pass.reached = if walk.ascends() { newest.or(pass.reached) } else { pass.reached.max(newest) };
-        // On an endless stream of changes the run ends where it began; the next one goes on.
-        let step = if walk.ascends() && newest.is_some_and(|newest| newest > server_time + DATE_GRANULE) {
-            Step::End
-        } else {
-            step
-        };
+        // On an endless stream of changes the run ends soon behind where it began; the next one goes on. Not at once:
+        // records whose time is of the future by mistake stand there too, and would never be reached.
+        pass.pages_past_start += u32::from(newest.is_some_and(|newest| newest > server_time + DATE_GRANULE));
+        let step = if walk.ascends() && pass.pages_past_start > PAGES_PAST_START_MAX { Step::End } else { step };
         let progress = self.progress_after(walk, &page, &answer, pass, server_time, step);
         self.commit(&page, parent, pass, progress, commits, tally).await?;
         Ok(PageOutcome::Next(step))
@@ -351,7 +367,10 @@ impl Run<'_> {
         let rows = if ids.is_empty() { Vec::new() } else { context.store.ledger(self.feed.id, &ids).await? };
         let held: HashMap<&str, LedgerEntry> =
             ids.into_iter().zip(rows).filter_map(|(id, row)| Some((id, commits.pending(id).or(row)?))).collect();
-        let rules = pass.window.rules(self.spec, self.depth);
+        let rules = DiffRules {
+            server_time: pass.server_time,
+            ..pass.window.rules_after(self.spec, self.depth, &pass.progress)
+        };
         let meta = PageMeta {
             found: Found::Virtual,
             made_at: context.clock.now(),

@@ -53,7 +53,7 @@ impl Scheduler {
     pub async fn run(self, stop: CancellationToken) {
         let mut wakes = self.vendors.context.store.wakes();
         let mut leases = self.vendors.context.leases.changes();
-        // At the start the clock may have gone back while nobody looked.
+        // At the start, and for shards just won, the clock may have gone back while nobody looked.
         let mut last_look = None;
         loop {
             last_look = Some(self.notice_jump(last_look).await);
@@ -68,7 +68,7 @@ impl Scheduler {
                 () = stop.cancelled() => break,
                 () = self.vendors.context.clock.sleep_until(next) => {}
                 () = self.ended.notified() => {}
-                _ = leases.changed() => {}
+                _ = leases.changed() => last_look = None,
                 () = feed_due(&mut wakes) => {}
             }
         }

@@ -96,8 +96,9 @@ pub fn sift<'a>(
                 }
             },
         }
-        held.insert(id, entry);
-        if entry.updated_at_ms >= forget_before_ms {
+        // What is held of it already must not outlive what it has become.
+        let was_held = held.insert(id, entry).is_some();
+        if was_held || entry.updated_at_ms >= forget_before_ms {
             set.insert(id, entry);
         }
     }

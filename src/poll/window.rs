@@ -25,6 +25,8 @@ pub struct Window {
     pub is_baseline: bool,
     /// When the feed started, by the vendor's clock.
     pub started_at: DateTime<Utc>,
+    /// Up to here all was read before; none where nothing was.
+    pub floor: Option<DateTime<Utc>>,
 }
 
 fn horizon(spec: &ObjectSpec) -> TimeDelta {
@@ -75,7 +77,13 @@ pub fn plan(
         (true, Depth::Window) => Some(from),
         (true, Depth::Full) => deepens.then_some(from),
     };
-    Window { from: (has_time && !deepens).then_some(from), quiet_before, is_baseline: !is_known || deepens, started_at }
+    Window {
+        from: (has_time && !deepens).then_some(from),
+        quiet_before,
+        is_baseline: !is_known || deepens,
+        started_at,
+        floor: resumed.map(|resumed| resumed + granule(spec)),
+    }
 }
 
 impl Window {
@@ -101,7 +109,20 @@ impl Window {
             created_since: Some(self.from.map_or(self.started_at, |from| from.max(self.started_at))),
             is_full: depth == Depth::Full && !self.is_baseline,
             created_at: spec.created_at,
+            server_time: None,
         }
+    }
+}
+
+impl Window {
+    /// The same once a run has come this far: what the ledger has forgotten on the way is not news either, where a vendor
+    /// lists it again.
+    pub fn rules_after(&self, spec: &ObjectSpec, depth: Depth, progress: &Progress) -> DiffRules {
+        let rules = self.rules(spec, depth);
+        if self.is_baseline || depth == Depth::Full {
+            return rules;
+        }
+        DiffRules { quiet_before: rules.quiet_before.max(resume_from(spec, progress)), ..rules }
     }
 }
 
@@ -112,7 +133,9 @@ pub fn advance(
     server_time: DateTime<Utc>,
     window: &Window,
 ) -> Progress {
-    let watermark = reached.map(|reached| reached.min(server_time)).or(progress.watermark).or(Some(window.started_at));
+    // Never below what was read before: the ledger has forgotten what stands there, and would take it for news.
+    let reached = reached.map(|reached| reached.min(server_time)).map(|reached| Some(reached).max(window.floor));
+    let watermark = reached.unwrap_or(progress.watermark).or(Some(window.started_at));
     Progress { watermark, server_time: Some(server_time), ..progress.clone() }
 }
 
@@ -181,6 +204,13 @@ mod tests {
         assert_eq!(window.from, Some(at(939)));
         let broken_off = advance(&before, Some(at(950)), at(1060), &window);
         assert_eq!(resume_from(&SPEC, &broken_off), Some(at(949)), "records from 950 to 1000 are read again");
+    }
+
+    #[test]
+    fn a_vendor_that_lists_only_older_records_does_not_move_the_watermark_below_the_window() {
+        let before = progress(1000, 2000);
+        let window = plan(&SPEC, &FeedState::default(), &before, Depth::Window, at(0));
+        assert_eq!(advance(&before, Some(at(10)), at(2010), &window).watermark, Some(at(1000)));
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub struct Lease {
 pub trait Leases {
     /// Renews a node's leases, takes free shards until it has `want` of them, and answers all it holds.
     ///
-    /// - A shard whose holder's lease has not expired is never taken.
+    /// - A shard whose holder's lease has not expired is never taken, unless it would last longer than twice `ttl_ms`:
+    ///   then the clock has gone back since.
     /// - A shard taken over begins a new epoch; one renewed keeps its epoch.
     /// - Where it holds more than `want`, the surplus is released.
     async fn hold_shards(

@@ -155,7 +155,8 @@ impl World {
         };
         disk.store.insert_workspace(row).await.unwrap();
         disk.store.store_key([3; 32]).await.unwrap();
-        let simulator = Simulator::new(setup.simulator.clone(), clock.clone());
+        // The vendor's clock does not jump with ours.
+        let simulator = Simulator::new(setup.simulator.clone(), Clock::simulated(clock.now()));
         World {
             simulator,
             disk,
@@ -204,9 +205,9 @@ impl World {
         let way = Vendors::new(context.clone()).with_connectors(vendors::find);
         let started = Engine::start_with(context, way);
         let dead = store.dead.clone();
-        // An engine may die while it starts.
-        if let Some(engine) = dead.run_until_cancelled(started).await {
-            self.running = Some(Running { engine: engine.unwrap(), store });
+        // An engine may die while it starts, or find no disk.
+        if let Some(Ok(engine)) = dead.run_until_cancelled(started).await {
+            self.running = Some(Running { engine, store });
         }
     }
 

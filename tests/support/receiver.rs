@@ -19,6 +19,7 @@ use sha2::Sha256;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Where destinations live; a path each.
 pub const RECEIVER_URL: &str = "https://receiver.test/";
@@ -45,6 +46,8 @@ pub enum Reply {
 pub struct Delivery {
     pub to: String,
     pub at: DateTime<Utc>,
+    /// The same by a clock that does not jump.
+    pub instant: Instant,
     pub webhook_id: String,
     pub sequence: u64,
     pub stream: String,
@@ -112,13 +115,13 @@ impl SimReceiver {
     }
 
     async fn take(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
-        let at = self.clock.now();
+        let (at, instant) = (self.clock.now(), Instant::now());
         self.travel().await;
         let to = request.url.path().trim_start_matches('/').to_owned();
         let reply = {
             let mut inbox = self.inbox.lock().unwrap();
             let reply = inbox.reply(&to);
-            match read(&request, &to, at, reply) {
+            match read(&request, &to, (at, instant), reply) {
                 Ok(delivery) => inbox.deliveries.push(delivery),
                 Err(problem) => inbox.problems.push(format!("{to}: {problem}")),
             }
@@ -145,7 +148,12 @@ impl SimReceiver {
 }
 
 /// Reads a payload as a subscriber would, by code that is not the sender's.
-fn read(request: &OutboundRequest, to: &str, at: DateTime<Utc>, reply: Reply) -> Result<Delivery, String> {
+fn read(
+    request: &OutboundRequest,
+    to: &str,
+    (at, instant): (DateTime<Utc>, Instant),
+    reply: Reply,
+) -> Result<Delivery, String> {
     let body = request.body.concat();
     let header = |name: &str| {
         let value = request.headers.get(name).and_then(|value| value.to_str().ok());
@@ -166,6 +174,7 @@ fn read(request: &OutboundRequest, to: &str, at: DateTime<Utc>, reply: Reply) ->
     Ok(Delivery {
         to: to.to_owned(),
         at,
+        instant,
         webhook_id,
         sequence: header("anyhook-sequence")?.parse().map_err(|_| "anyhook-sequence is no number".to_owned())?,
         stream: header("anyhook-stream").unwrap_or_default(),

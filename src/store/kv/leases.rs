@@ -70,7 +70,10 @@ fn hold(
     let shards = shards.collect::<Result<Vec<_>, StoreError>>()?;
     let (own, others): (Vec<_>, Vec<_>) =
         shards.into_iter().partition(|(_, held)| held.by.is_some_and(|(holder, _)| holder == node));
-    let free = others.into_iter().filter(|(_, held)| held.by.is_none_or(|(_, expires_at)| expires_at <= now));
+    // A lease that has longer to live than any is given was made before the clock went back: nobody renews it.
+    let longest = now.checked_add_signed(ttl * 2).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let is_over = |expires_at: DateTime<Utc>| expires_at <= now || expires_at > longest;
+    let free = others.into_iter().filter(|(_, held)| held.by.is_none_or(|(_, expires_at)| is_over(expires_at)));
 
     let (kept, surplus) = own.split_at(own.len().min(want.into()));
     surplus.iter().for_each(|(shard, held)| release(txn, *shard, *held));
