@@ -3,6 +3,8 @@
 //!
 //! `ANYHOOK_MODEL_SEEDS` says how many lives are tried, `ANYHOOK_MODEL_SEED` tries one alone.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers stand outside of #[test]
+
 #[path = "../support/mod.rs"]
 mod support;
 
