@@ -68,6 +68,8 @@ impl Life {
         let wanted = usize::from(subscriber.subscription.include_all);
         assert!(completes.len() <= wanted, "{}: {} is completed twice", self.tell(), subscriber.name);
         if subscriber.deleted_at.is_none() {
+            let is_accepted = got.iter().any(|delivery| is_complete(&delivery) && delivery.is_accepted);
+            assert_eq!(is_accepted, wanted == 1, "{}: {} is not completed", self.tell(), subscriber.name);
             assert_eq!(completes.len(), wanted, "{}: {} is not completed", self.tell(), subscriber.name);
         }
         if let (1, Some(change)) = (wanted, first("VIRTUAL")) {
@@ -85,7 +87,8 @@ impl Life {
 
     /// What there is, and what is gone, was told; and nothing else is told to be gone.
     fn check_complete(&self, subscriber: &Subscriber, got: &[Delivery]) {
-        let objects = || got.iter().flat_map(|delivery| &delivery.data);
+        // What a destination refused, or never answered, is not delivered yet.
+        let objects = || got.iter().filter(|delivery| delivery.is_accepted).flat_map(|delivery| &delivery.data);
         let ids: BTreeSet<&str> = objects().filter_map(|object| object["id"].as_str()).collect();
         let versions: BTreeSet<(&str, &str)> =
             objects().filter_map(|object| Some((object["id"].as_str()?, object["title"].as_str()?))).collect();
