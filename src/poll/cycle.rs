@@ -1,7 +1,8 @@
 //! One poll of one feed, from its due time to its next: what is read, what it came to, and when to come again.
 
 use super::error::PollError;
-use super::reading::{Run, Tally};
+use super::reading::Run;
+use super::tally::Tally;
 use super::transport::Vendors;
 use super::window;
 use crate::store::{ApiCall, CallKind, Connection, Feed, FeedHealth, FeedState, Fence, RunFinish};

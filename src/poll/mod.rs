@@ -12,6 +12,7 @@ pub mod error;
 pub mod jobs;
 pub mod listing;
 pub mod oauth;
+mod page;
 pub mod parents;
 pub mod rate_headers;
 pub mod reading;
@@ -19,6 +20,7 @@ mod refresh;
 pub mod scheduler;
 pub mod sift;
 pub mod sign_in;
+pub mod tally;
 pub mod transport;
 pub mod window;
 

@@ -1,23 +1,16 @@
 //! Reading one listing, of a feed or of one of its parents: ask, read, diff, commit, step; until it ends.
 
 use super::commits::Commits;
-use super::diff::DiffRules;
 use super::error::PollError;
-use super::sift::{self, PageForm, Sifted};
-use super::transport::{CallCost, VendorAnswer, Vendors};
+use super::tally::Tally;
+use super::transport::Vendors;
 use super::window::{self, Window};
-use crate::log::{Found, PageMeta};
-use crate::store::{Connection, Depth, Feed, FeedState, Fence, LedgerEntry, PageCommit, Progress};
-use anyhook_connectors::contract::{
-    Account, BadRecord, Connector, ListingKind, Next, ObjectSpec, Order, Page, PageJob, Parent, Place, Verdict,
-};
+use crate::store::{Connection, Depth, Feed, FeedState, Fence, PageCommit, Progress};
+use anyhook_connectors::contract::{Account, Connector, ListingKind, ObjectSpec, Order, PageJob, Parent};
 use anyhook_connectors::walk::{Step, Walk};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashMap;
 use std::time::Duration;
 
-/// Unreadable records whose ids a run names.
-const BAD_NAMED_MAX: usize = 5;
 /// How often a newest-first listing of several pages is read again, because records may have slipped between them.
 const PASSES_MAX: u32 = 3;
 /// A `Date` header shows whole seconds: what changed within the one it shows was there when it was asked.
@@ -28,33 +21,6 @@ const CONFLICTS_MAX: u32 = 8;
 const PAGES_PAST_START_MAX: u32 = 64;
 /// How often the window is asked anew because the vendor's clock was other than guessed.
 const START_TRIES_MAX: u32 = 2;
-
-/// What a run has come to so far.
-#[derive(Debug, Clone, Default)]
-pub struct Tally {
-    /// What its calls cost.
-    pub cost: CallCost,
-    /// Changes found.
-    pub changes: u64,
-    /// Records listed, readable or not.
-    pub listed: u64,
-    /// Those that could not be read.
-    pub bad: u64,
-    /// Some of these, with what is wrong.
-    pub bad_named: Vec<String>,
-    /// True if the run ended before the listing did, to go on in the next one.
-    pub is_unfinished: bool,
-}
-
-impl Tally {
-    fn note_bad(&mut self, bad: &[BadRecord]) {
-        self.bad += bad.len() as u64;
-        for record in bad.iter().take(BAD_NAMED_MAX.saturating_sub(self.bad_named.len())) {
-            let id = record.id.as_deref().unwrap_or("?");
-            self.bad_named.push(format!("{id}: {}", record.error));
-        }
-    }
-}
 
 /// What stays the same during a run.
 pub struct Run<'a> {
@@ -75,17 +41,17 @@ pub struct Run<'a> {
 }
 
 /// Where one pass over a listing stands.
-struct Pass {
-    window: Window,
-    progress: Progress,
+pub(super) struct Pass {
+    pub(super) window: Window,
+    pub(super) progress: Progress,
     /// How far the runs before had come.
-    began_at: Option<DateTime<Utc>>,
-    server_time: Option<DateTime<Utc>>,
-    reached: Option<DateTime<Utc>>,
-    pages: u32,
+    pub(super) began_at: Option<DateTime<Utc>>,
+    pub(super) server_time: Option<DateTime<Utc>>,
+    pub(super) reached: Option<DateTime<Utc>>,
+    pub(super) pages: u32,
     /// Pages with records of a time after the vendor's clock when the run began.
-    pages_past_start: u32,
-    changes: u64,
+    pub(super) pages_past_start: u32,
+    pub(super) changes: u64,
 }
 
 enum PageOutcome {
@@ -245,146 +211,6 @@ impl Run<'_> {
         let progress = self.progress_after(walk, &page, &answer, pass, server_time, step);
         self.commit(&page, parent, pass, progress, commits, tally).await?;
         Ok(PageOutcome::Next(step))
-    }
-
-    async fn ask(&self, job: &PageJob<'_>, pass: &Pass, tally: &mut Tally) -> Result<VendorAnswer, PollError> {
-        let mut request = self.connector.page_request(job)?;
-        if self.spec.conditional
-            && job.place == Place::Start
-            && !pass.window.is_baseline
-            && let Some(etag) = &pass.progress.etag
-        {
-            request = request.header("if-none-match", etag.clone());
-        }
-        let answer = self.vendors.call_costed(self.connection, &request, &mut tally.cost).await?;
-        match answer.verdict {
-            Verdict::CursorExpired => Err(PollError::CursorExpired),
-            Verdict::NotFound => Err(PollError::permanent(
-                "not_found",
-                format!(
-                    "{} does not know {}{}; check the connection's address, its permissions and the webhook's filters",
-                    self.connector.manifest().name,
-                    self.spec.raw_object,
-                    job.parent.map(|parent| format!(" of {}", parent.id)).unwrap_or_default()
-                ),
-            )),
-            _ => Ok(answer),
-        }
-    }
-
-    fn read_page<'a>(
-        &self,
-        job: &PageJob<'_>,
-        answer: &'a VendorAnswer,
-        tally: &mut Tally,
-    ) -> Result<Page<'a>, PollError> {
-        if answer.is_unchanged() {
-            return Ok(Page { records: Vec::new(), bad: Vec::new(), next: Next::End, cursor: None, total: None });
-        }
-        let page = self.connector.read_page(job, &answer.response())?;
-        tally.listed += page.listed() as u64;
-        tally.note_bad(&page.bad);
-        let percent = u64::from(self.vendors.context.limits.poll.bad_records_percent_max);
-        let is_all_bad = page.records.is_empty() && !page.bad.is_empty();
-        if is_all_bad || (tally.listed >= 100 && tally.bad * 100 > tally.listed * percent) {
-            return Err(PollError::permanent(
-                "unreadable_records",
-                format!("{} of {} records could not be read ({})", tally.bad, tally.listed, tally.bad_named.join("; ")),
-            ));
-        }
-        Ok(page)
-    }
-
-    /// How far the listing has been read once this page is kept.
-    fn progress_after(
-        &self,
-        walk: &Walk,
-        page: &Page<'_>,
-        answer: &VendorAnswer,
-        pass: &Pass,
-        server_time: DateTime<Utc>,
-        step: Step,
-    ) -> Progress {
-        let is_end = step == Step::End;
-        let moves_by_page = walk.ascends() && pass.window.moves_by_page(self.spec);
-        if !is_end && !moves_by_page {
-            return pass.progress.clone();
-        }
-        let mut progress = window::advance(&pass.progress, pass.reached, server_time, &pass.window);
-        if is_end {
-            progress.cursor = page.cursor.clone().or(progress.cursor);
-            if !answer.is_unchanged() {
-                let tag = answer.headers.get("etag").filter(|_| self.spec.conditional && pass.pages == 1);
-                progress.etag = tag.map(str::to_owned);
-            }
-        }
-        progress
-    }
-
-    async fn commit(
-        &self,
-        page: &Page<'_>,
-        parent: Option<&Parent>,
-        pass: &mut Pass,
-        progress: Progress,
-        commits: &mut Commits,
-        tally: &mut Tally,
-    ) -> Result<(), PollError> {
-        let forget_before = window::forget_before(self.spec, &progress, self.depth);
-        let sifted = self.sift(page, pass, forget_before, commits).await?;
-        tally.note_bad(&sifted.bad);
-        tally.changes += sifted.changes;
-        pass.changes += sifted.changes;
-        let is_idle = sifted.pages.is_empty() && sifted.ledger.is_empty();
-        let is_same = window::is_same(self.spec, &pass.progress, &progress);
-        pass.progress = progress;
-        if is_idle && is_same {
-            return Ok(());
-        }
-        let commit = PageCommit {
-            fence: self.fence,
-            feed: self.feed.id,
-            feed_revision: self.feed.revision,
-            expected_end: commits.end(),
-            parent: parent.map(|parent| parent.id.clone()).unwrap_or_default(),
-            progress: pass.progress.clone(),
-            ledger: sifted.ledger,
-            forget_before_ms: forget_before.map(|at| at.timestamp_millis()),
-            pages: sifted.pages,
-        };
-        commits.start(commit).await
-    }
-
-    async fn sift(
-        &self,
-        page: &Page<'_>,
-        pass: &Pass,
-        forget_before: Option<DateTime<Utc>>,
-        commits: &mut Commits,
-    ) -> Result<Sifted, PollError> {
-        let context = &self.vendors.context;
-        let ids: Vec<&str> = page.records.iter().map(|record| record.id.as_ref()).collect();
-        let rows = if ids.is_empty() { Vec::new() } else { context.store.ledger(self.feed.id, &ids).await? };
-        let held: HashMap<&str, LedgerEntry> =
-            ids.into_iter().zip(rows).filter_map(|(id, row)| Some((id, commits.pending(id).or(row)?))).collect();
-        let rules = DiffRules {
-            server_time: pass.server_time,
-            ..pass.window.rules_after(self.spec, self.depth, &pass.progress)
-        };
-        let meta = PageMeta {
-            found: Found::Virtual,
-            made_at: context.clock.now(),
-            from: pass.window.from,
-            token: pass.progress.cursor.clone(),
-            is_last: false,
-        };
-        let form = PageForm {
-            meta,
-            keeps_raw: self.feed.settings.keeps_raw,
-            bytes_max: context.limits.poll.log_page_bytes_max,
-        };
-        sift::sift(page, held, self.spec, &rules, forget_before, form)
-            .map_err(|error| PollError::permanent("page", format!("a page could not be written: {error}")))
     }
 
     /// True while the feed's settings are those that this run works under.

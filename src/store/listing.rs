@@ -1,6 +1,6 @@
 //! Listing jobs: walks through a vendor's history for one webhook, page by page through a small spool.
 
-use super::{Fence, Position, ShardId, StoreError};
+use super::{Fence, Position, ShardId, StoreError, Webhook};
 use crate::ids::{FeedId, JobId, WebhookId};
 use crate::log::EncodedPage;
 use anyhook_connectors::walk::Checkpoint;
@@ -91,6 +91,30 @@ pub struct ListingJob {
 }
 
 impl ListingJob {
+    /// A job over all of a webhook's history, from its beginning.
+    pub fn new(id: JobId, webhook: &Webhook, mode: JobMode, now: DateTime<Utc>) -> Self {
+        ListingJob {
+            id,
+            webhook_id: webhook.id,
+            feed_id: webhook.feed_id,
+            shard: webhook.shard,
+            mode,
+            state: JobState::Running,
+            updated_gte: None,
+            updated_lt: None,
+            parent: String::new(),
+            checkpoint: None,
+            pages: 0,
+            records: 0,
+            total: None,
+            spool_end: 0,
+            position: Position::default(),
+            failures: 0,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// True while pages are still to be listed or delivered.
     pub fn is_open(&self) -> bool {
         matches!(self.state, JobState::Running | JobState::Listed)

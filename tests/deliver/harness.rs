@@ -12,8 +12,8 @@ use anyhook::random::Random;
 use anyhook::secrets::{Sealed, Vault};
 use anyhook::store::{
     ApiCall, ApiCallQuery, ArrivalCommit, ArrivalFeed, Connection, ConnectionProfile, DeliveryState, JobMode, JobState,
-    ListingCommit, ListingJob, MemoryStore, NewWebhook, Position, ShardId, SignatureEncoding, Store, Webhook,
-    WebhookKind, Workspace,
+    ListingCommit, ListingJob, MemoryStore, NewWebhook, ShardId, SignatureEncoding, Store, Webhook, WebhookKind,
+    Workspace,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -147,26 +147,7 @@ impl World {
 
     pub(crate) fn job(&self, webhook: &Webhook, mode: JobMode) -> ListingJob {
         let now = self.context.clock.now();
-        ListingJob {
-            id: JobId::new(&self.context.clock, &self.context.random).unwrap(),
-            webhook_id: webhook.id,
-            feed_id: webhook.feed_id,
-            shard: webhook.shard,
-            mode,
-            state: JobState::Running,
-            updated_gte: None,
-            updated_lt: None,
-            parent: String::new(),
-            checkpoint: None,
-            pages: 0,
-            records: 0,
-            total: None,
-            spool_end: 0,
-            position: Position::default(),
-            failures: 0,
-            created_at: now,
-            updated_at: now,
-        }
+        ListingJob::new(JobId::new(&self.context.clock, &self.context.random).unwrap(), webhook, mode, now)
     }
 
     /// Logs one page with these records.

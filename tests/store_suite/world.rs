@@ -7,8 +7,8 @@ use anyhook::log::EncodedPage;
 use anyhook::random::Random;
 use anyhook::store::{
     ApiCall, AttemptFinish, CallKind, Connection, FeedState, Fence, JobMode, JobState, LedgerEntry, ListingCommit,
-    ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Position, Progress, RunFinish, SHARDS, ShardId,
-    SledStore, Store, Webhook, WebhookKind,
+    ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Progress, RunFinish, SHARDS, ShardId, SledStore, Store,
+    Webhook, WebhookKind,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -197,26 +197,7 @@ impl World {
     }
 
     pub(crate) fn job(&self, webhook: &Webhook, mode: JobMode) -> ListingJob {
-        ListingJob {
-            id: self.job_id(),
-            webhook_id: webhook.id,
-            feed_id: webhook.feed_id,
-            shard: webhook.shard,
-            mode,
-            state: JobState::Running,
-            updated_gte: None,
-            updated_lt: None,
-            parent: String::new(),
-            checkpoint: None,
-            pages: 0,
-            records: 0,
-            total: None,
-            spool_end: 0,
-            position: Position::default(),
-            failures: 0,
-            created_at: at(0),
-            updated_at: at(0),
-        }
+        ListingJob::new(self.job_id(), webhook, mode, at(0))
     }
 
     pub(crate) fn listing(&self, job: &ListingJob, fence: Fence, texts: &[&str]) -> ListingCommit {

@@ -420,26 +420,7 @@ impl World {
     }
 
     fn initial(&self, webhook: &Webhook) -> ListingJob {
-        ListingJob {
-            id: JobId::new(&self.clock, &self.random).unwrap(),
-            webhook_id: webhook.id,
-            feed_id: webhook.feed_id,
-            shard: webhook.shard,
-            mode: JobMode::Initial,
-            state: JobState::Running,
-            updated_gte: None,
-            updated_lt: None,
-            parent: String::new(),
-            checkpoint: None,
-            pages: 0,
-            records: 0,
-            total: None,
-            spool_end: 0,
-            position: Position::default(),
-            failures: 0,
-            created_at: webhook.created_at,
-            updated_at: webhook.created_at,
-        }
+        ListingJob::new(JobId::new(&self.clock, &self.random).unwrap(), webhook, JobMode::Initial, webhook.created_at)
     }
 
     /// Changes a webhook as its owner would.

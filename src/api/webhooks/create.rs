@@ -8,9 +8,7 @@ use crate::api::state::Api;
 use crate::api::wire::{Args, Fields, JsonBody};
 use crate::credentials::Credentials;
 use crate::ids::{FeedId, JobId, WebhookId};
-use crate::store::{
-    Connection, JobMode, JobState, ListPage, ListingJob, NewWebhook, Position, Webhook, WebhookKind, WebhookQuery,
-};
+use crate::store::{Connection, JobMode, ListPage, ListingJob, NewWebhook, Webhook, WebhookKind, WebhookQuery};
 use anyhook_connectors::contract::{Account, Connector, ConnectorError, HookJob, ObjectSpec};
 use axum::extract::State;
 use axum::response::Response;
@@ -138,24 +136,6 @@ async fn check_count(api: &Api, connection: &Connection) -> Result<(), ApiError>
 
 /// The listing of history that comes before the log.
 fn initial_job(api: &Api, webhook: &Webhook) -> Result<ListingJob, ApiError> {
-    Ok(ListingJob {
-        id: JobId::new(&api.context.clock, &api.context.random)?,
-        webhook_id: webhook.id,
-        feed_id: webhook.feed_id,
-        shard: webhook.shard,
-        mode: JobMode::Initial,
-        state: JobState::Running,
-        updated_gte: None,
-        updated_lt: None,
-        parent: String::new(),
-        checkpoint: None,
-        pages: 0,
-        records: 0,
-        total: None,
-        spool_end: 0,
-        position: Position::default(),
-        failures: 0,
-        created_at: webhook.created_at,
-        updated_at: webhook.created_at,
-    })
+    let id = JobId::new(&api.context.clock, &api.context.random)?;
+    Ok(ListingJob::new(id, webhook, JobMode::Initial, webhook.created_at))
 }

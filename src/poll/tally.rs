@@ -1,0 +1,35 @@
+//! What a run has come to, for its audit row.
+
+use super::transport::CallCost;
+use anyhook_connectors::contract::BadRecord;
+
+/// Unreadable records whose ids a run names.
+const BAD_NAMED_MAX: usize = 5;
+
+/// What a run has come to so far.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// What its calls cost.
+    pub cost: CallCost,
+    /// Changes found.
+    pub changes: u64,
+    /// Records listed, readable or not.
+    pub listed: u64,
+    /// Those that could not be read.
+    pub bad: u64,
+    /// Some of these, with what is wrong.
+    pub bad_named: Vec<String>,
+    /// True if the run ended before the listing did, to go on in the next one.
+    pub is_unfinished: bool,
+}
+
+impl Tally {
+    /// Counts records that could not be read, and names some.
+    pub(super) fn note_bad(&mut self, bad: &[BadRecord]) {
+        self.bad += bad.len() as u64;
+        for record in bad.iter().take(BAD_NAMED_MAX.saturating_sub(self.bad_named.len())) {
+            let id = record.id.as_deref().unwrap_or("?");
+            self.bad_named.push(format!("{id}: {}", record.error));
+        }
+    }
+}
