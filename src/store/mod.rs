@@ -8,7 +8,7 @@
 //! - No call reads everything: lists have limits, scans have a shard or a feed.
 //!
 //! The promises of each call are bullets in its doc comment, each with a test in one suite that every implementation
-//! passes (`tests/store_suite.rs`).
+//! passes (`tests/store_suite/`).
 
 mod audit;
 mod connection;
