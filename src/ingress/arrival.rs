@@ -115,7 +115,7 @@ impl Ledgers<'_> {
     ) -> Result<Share, StoreError> {
         let state = self.store.feed_state(feed.id).await?;
         let progress = self.store.progress(feed.id, "").await?;
-        let depth = window::depth_needed(spec, feed.settings.tells_created);
+        let depth = window::depth_needed(spec, &feed.settings);
         let plan = window::plan(spec, &state, &progress, depth, state.started_at.unwrap_or(self.now));
         // Before the feed knows what is there, only polling can tell what is news.
         let is_ready = state.started_at.is_some() && !plan.is_baseline;

@@ -63,7 +63,7 @@ async fn read(
 ) -> Result<(), PollError> {
     let connector = vendors.connector(connection)?;
     let spec = object_spec(connector, feed)?;
-    let depth = window::depth_needed(spec, feed.settings.tells_created);
+    let depth = window::depth_needed(spec, &feed.settings);
     let run = Run { vendors, connector, spec, connection, feed, depth, fence };
     // A ledger that is not kept whole from here on must be learned anew, also where this run fails.
     state.depth = state.depth.min(depth);

@@ -7,8 +7,8 @@
 //! any other, and while the feed learns what is there, they move when the run has ended well. A feed starts at T0: the vendor's clock when the feed was made.
 
 use super::diff::DiffRules;
-use crate::store::{Depth, FeedState, Progress};
-use anyhook_connectors::contract::{CreatedAt, CursorKind, ObjectSpec};
+use crate::store::{Depth, FeedSettings, FeedState, Progress};
+use anyhook_connectors::contract::{CreatedAt, CursorKind, Deletions, ObjectSpec};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A `Date` header has whole seconds, and our clock may be a little ahead: the first guess is this much earlier.
@@ -38,9 +38,16 @@ fn granule(spec: &ObjectSpec) -> TimeDelta {
 }
 
 /// How deep a feed's ledger has to be.
-pub fn depth_needed(spec: &ObjectSpec, tells_created: bool) -> Depth {
+pub fn depth_needed(spec: &ObjectSpec, settings: &FeedSettings) -> Depth {
     let has_time = matches!(spec.live.cursor, CursorKind::Updated(_));
-    if !has_time || (tells_created && spec.created_at == CreatedAt::Absent) { Depth::Full } else { Depth::Window }
+    let is_created_compared = settings.tells_created && spec.created_at == CreatedAt::Absent;
+    let is_swept = settings.tells_deleted && deletes_silently(spec);
+    if !has_time || is_created_compared || is_swept { Depth::Full } else { Depth::Window }
+}
+
+/// True where only a sweep tells of some deletions.
+pub fn deletes_silently(spec: &ObjectSpec) -> bool {
+    matches!(spec.deletions, Deletions::Silent | Deletions::FlagOrSilent)
 }
 
 /// When a feed started, by the vendor's clock: what that showed when the feed was made.
@@ -156,7 +163,7 @@ pub fn forget_before(spec: &ObjectSpec, progress: &Progress, depth: Depth) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhook_connectors::contract::{Deletions, FilterBound, Listing, Order, Paging};
+    use anyhook_connectors::contract::{FilterBound, Listing, Order, Paging};
     use anyhook_connectors::model::ObjectType;
 
     const LISTING: Listing = Listing {

@@ -96,6 +96,31 @@ pub enum FeedHealth {
     },
 }
 
+/// How the last sweep for deletions ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum SweepHealth {
+    /// Well; or there was none yet.
+    #[default]
+    Healthy,
+    /// It told nothing more: deletions may go unseen, while polling goes on.
+    Failed {
+        /// Since when sweeps have failed.
+        since: DateTime<Utc>,
+        /// A short code, such as `too_many_missing`.
+        code: String,
+        /// What happened and what to do.
+        message: String,
+    },
+}
+
+impl SweepHealth {
+    /// True unless sweeps fail.
+    pub fn is_healthy(&self) -> bool {
+        *self == SweepHealth::Healthy
+    }
+}
+
 /// How polling goes; written by runs alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FeedState {
@@ -117,6 +142,9 @@ pub struct FeedState {
     /// The number of pings that the last whole run had seen when it began.
     #[serde(default)]
     pub pings_done: u64,
+    /// How the last sweep for deletions ended.
+    #[serde(default, skip_serializing_if = "SweepHealth::is_healthy")]
+    pub sweep: SweepHealth,
 }
 
 /// How far a feed, or one of its parents, has read.

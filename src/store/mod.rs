@@ -31,7 +31,7 @@ pub use delivery::{
 };
 pub use feed::{
     Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
-    RunFinish,
+    RunFinish, SweepHealth,
 };
 pub use lease::{Fence, Lease, Leases, SHARDS, ShardId};
 pub use list::{ListOrder, ListPage, ListSort};
