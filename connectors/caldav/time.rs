@@ -1,15 +1,8 @@
 //! Times of events (RFC 5545, sections 3.3.4, 3.3.5, 3.3.6 and 3.6.5).
 
 use super::ical::{Component, Property};
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
-
-/// The zone of a local time.
-#[derive(Debug, Clone, Copy)]
-enum Zone {
-    Named(Tz),
-    Fixed(FixedOffset),
-}
+use crate::model::Zone;
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
 /// The zones that a calendar's events may name.
 #[derive(Debug, Clone)]
@@ -52,9 +45,9 @@ impl<'c, 't> Zones<'c, 't> {
         let local = NaiveDateTime::parse_from_str(local, "%Y%m%dT%H%M%S").ok()?;
         let at = match (is_utc, property.param("TZID")) {
             (true, _) => local.and_utc(),
-            (false, Some(name)) => instant(self.zone(name)?, local),
+            (false, Some(name)) => self.zone(name)?.instant(local),
             (false, None) => match self.calendar.get("X-WR-TIMEZONE").and_then(|name| self.zone(&name.text())) {
-                Some(zone) => instant(zone, local),
+                Some(zone) => zone.instant(local),
                 None => local.and_utc(),
             },
         };
@@ -78,20 +71,6 @@ impl<'c, 't> Zones<'c, 't> {
             [only] => offset(only.get("TZOFFSETTO")?.value.trim()).map(Zone::Fixed),
             _ => None,
         }
-    }
-}
-
-/// A local time that a change of clocks skips or repeats is taken as before the change.
-fn instant(zone: Zone, local: NaiveDateTime) -> DateTime<Utc> {
-    match zone {
-        Zone::Fixed(offset) => (local - offset).and_utc(),
-        Zone::Named(zone) => match zone.from_local_datetime(&local).earliest() {
-            Some(at) => at.with_timezone(&Utc),
-            None => {
-                let before = zone.from_local_datetime(&(local - TimeDelta::hours(3))).earliest();
-                before.map_or(local.and_utc(), |at| at.with_timezone(&Utc) + TimeDelta::hours(3))
-            }
-        },
     }
 }
 

@@ -12,6 +12,7 @@ mod scalar;
 mod shared;
 mod task;
 mod ticketing;
+mod zone;
 
 pub use calendar::{Attendee, CalendarEvent, Recurrence};
 pub use crm::{CrmCompany, CrmContact, CrmDeal};
@@ -22,6 +23,7 @@ pub use scalar::{Number, Timestamp, js_number, parse_time, parse_time_utc};
 pub use shared::{Address, Email, Metadata, Reference, Telephone};
 pub use task::{TaskComment, TaskProject, TaskTask};
 pub use ticketing::TicketingTicket;
+pub use zone::Zone;
 
 /// Whether a field has nothing to say and is left out.
 trait Absent {

@@ -121,8 +121,16 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
 pub fn parse_time_utc(text: &str) -> Option<DateTime<Utc>> {
     match fast_naive(text) {
         Some((at, "Z" | "")) => Some(at.and_utc()),
-        _ => parse_time(text)
-            .or_else(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok().map(|at| at.and_utc())),
+        _ => parse_time(text).or_else(|| read_naive(text).map(|at| at.and_utc())),
+    }
+}
+
+/// Reads a time without a zone, with `T` or a space between date and time.
+pub(super) fn read_naive(text: &str) -> Option<NaiveDateTime> {
+    match fast_naive(text) {
+        Some((at, "")) => Some(at),
+        Some(_) => None,
+        None => NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok(),
     }
 }
 

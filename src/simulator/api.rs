@@ -2,12 +2,14 @@
 
 use super::Object;
 use super::answer::{Answer, Request, Transport};
-use super::faults::Plan;
 use super::hooks::is_loopback;
 use super::limits::Allowance;
 use super::listing::list;
+use super::plan::Plan;
 use super::query::{Query, QueryError};
 use super::vendor::Vendor;
+use super::wear::worn;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use url::{Url, form_urlencoded};
 use xxhash_rust::xxh3::xxh3_64;
@@ -59,45 +61,58 @@ impl Vendor {
         if plan.expired_token {
             return unauthorised("expired_token", "The token has expired.");
         }
-        let Some(allowance) = self.limits.take(account, now_ms) else { return self.route(request, rest, plan) };
+        let Some(allowance) = self.limits.take(account, now_ms) else { return self.route(request, rest, plan, now_ms) };
         let answer = match allowance.retry_after_s {
             Some(seconds) => too_many(Some(seconds)),
-            None => self.route(request, rest, plan),
+            None => self.route(request, rest, plan, now_ms),
         };
         let reset_s = allowance.reset_s + (self.time(now) - now).num_seconds();
         with_allowance(answer, Allowance { reset_s, ..allowance })
     }
 
-    fn route(&mut self, request: &Request<'_>, rest: &[&str], plan: &Plan) -> Answer {
+    fn route(&mut self, request: &Request<'_>, rest: &[&str], plan: &Plan, now_ms: i64) -> Answer {
         match (request.method, rest) {
             ("GET", ["webhooks"]) => Answer::of(200, &serde_json::json!({"data": self.hooks.list()})),
             ("POST", ["webhooks"]) => self.add_hook(request.body),
             ("DELETE", ["webhooks", id]) if self.hooks.remove(id) => Answer::empty(204),
-            ("GET", [name]) => Object::parse(name).map_or_else(not_found, |object| self.list(object, request, plan)),
+            ("GET", [name]) => {
+                Object::parse(name).map_or_else(not_found, |object| self.list(object, request, plan, now_ms))
+            }
             ("GET", [name, id]) => Object::parse(name)
-                .and_then(|object| self.record(object, id))
+                .and_then(|object| self.get(object, id, plan, now_ms))
                 .map_or_else(not_found, |record| Answer { records: 1, ..Answer::json(200, record) }),
             _ => not_found(),
         }
     }
 
-    fn list(&self, object: Object, request: &Request<'_>, plan: &Plan) -> Answer {
+    fn list(&mut self, object: Object, request: &Request<'_>, plan: &Plan, now_ms: i64) -> Answer {
         let table = &self.tables[object.index()];
         let tag = format!("W/\"{:x}-{:x}\"", table.revision(), xxh3_64(request.query.as_bytes()));
-        let as_asked = !plan.ignored_filter && !plan.duplicated_ids && !plan.bad_record && !plan.expired_cursor;
-        if as_asked && request.if_none_match == Some(tag.as_str()) {
+        if plan.lists_as_asked() && request.if_none_match == Some(tag.as_str()) {
             return Answer::empty(304).with("etag", tag);
         }
-        let listed = Query::parse(object, request.query, self.settings.page_size_max)
-            .and_then(|query| list(table, &query, plan));
+        let listed = Query::parse(object, request.query, self.settings.page_size_max, plan.zone)
+            .and_then(|query| list(table, &query, plan, now_ms));
         match listed {
             Ok(listed) => {
                 let answer = Answer { records: listed.records, ..Answer::json(200, listed.body) };
-                if as_asked { answer.with("etag", tag) } else { answer }
+                self.after_page(object, &listed.followed, plan, now_ms);
+                if plan.lists_as_asked() { answer.with("etag", tag) } else { answer }
             }
             Err(QueryError::Invalid(message)) => Answer::error(400, "invalid_parameter", &message),
+            Err(QueryError::BeyondWindow(message)) => Answer::error(400, "result_window", &message),
             Err(QueryError::CursorExpired) => Answer::error(410, "cursor_expired", "Start again without a cursor."),
         }
+    }
+
+    /// One record, as the vendor or a copy of it has it.
+    fn get(&self, object: Object, id: &str, plan: &Plan, now_ms: i64) -> Option<Bytes> {
+        let (number, version) = self.find(object, id).ok()?;
+        let version = match plan.behind_ms {
+            Some(behind_ms) => self.tables[object.index()].as_of(number, now_ms.saturating_sub_unsigned(behind_ms))?,
+            None => version,
+        };
+        Some(worn(&version.json, plan, now_ms, number))
     }
 
     fn add_hook(&mut self, body: &[u8]) -> Answer {

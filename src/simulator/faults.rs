@@ -1,8 +1,10 @@
 //! What can be made to go wrong, and when it does.
 //!
-//! A new kind of fault is a variant of [`Fault`], a line in [`Plan::add`] if it concerns single requests, and its effect
-//! where the plan is carried out.
+//! A new kind of fault is a variant of [`Fault`], a line in [`Plan::add`] if it concerns single requests, its effect
+//! where the plan is carried out, and a line in the help of `anyhook simulator`.
 
+use super::plan::Plan;
+use anyhook_connectors::model::Zone;
 use serde::{Deserialize, Serialize};
 
 /// Rules in force at once at most.
@@ -65,6 +67,38 @@ pub enum Fault {
     DuplicatedIds {},
     /// The first record of a page is broken: its `updated_at` is no time.
     BadRecord {},
+    /// Paging by offset ends after so many records, however many match: 400 beyond.
+    ResultWindow {
+        /// Records.
+        records: u32,
+    },
+    /// After each page that more follow, so many records of it are changed: those behind it move up in a listing by
+    /// `updated_at`.
+    ChangesWhilePaging {
+        /// Records.
+        records: u32,
+    },
+    /// After each page that more follow, so many records of it vanish, and nothing is left of them.
+    ShrinkingList {
+        /// Records.
+        records: u32,
+    },
+    /// A page by offset comes without records, though more follow.
+    EmptyPage {},
+    /// The answer comes from a copy that is behind: records show as they were before their last change, where that was
+    /// less long ago than this, and not at all where they were not there yet.
+    LaggingReplica {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Every record carries `fetched_at` and `avatar_url`, which differ from answer to answer.
+    VolatileFields {},
+    /// Times in records have no zone and are local in this one; times in queries are read likewise, one that the clock
+    /// shows twice as the later.
+    LocalTimes {
+        /// Such as `Europe/Berlin` or `+05:30`.
+        zone: String,
+    },
 }
 
 /// A fault, and the requests it strikes: those whose path begins with `path`; the first `next` of them, or each with a
@@ -104,62 +138,24 @@ impl FaultRule {
         if self.probability.is_some_and(|chance| !(0.0..=1.0).contains(&chance)) {
             return Err("probability must be from 0 to 1".to_owned());
         }
-        match self.fault {
+        match &self.fault {
             Fault::ClockSkew { .. } | Fault::LateVisibility { .. }
                 if self.next.is_some() || self.probability.is_some() =>
             {
                 Err("clock_skew and late_visibility stay until the rules are replaced: leave out next and probability"
                     .to_owned())
             }
-            Fault::Status { status } if !(400..=599).contains(&status) => {
+            Fault::Status { status } if !(400..=599).contains(status) => {
                 Err("status must be from 400 to 599".to_owned())
             }
-            Fault::Slow { ms } | Fault::LateVisibility { ms } if ms > FAULT_MS_MAX => {
+            Fault::Slow { ms } | Fault::LateVisibility { ms } | Fault::LaggingReplica { ms } if *ms > FAULT_MS_MAX => {
                 Err(format!("ms must be at most {FAULT_MS_MAX}"))
             }
             Fault::ClockSkew { ms } if ms.unsigned_abs() > FAULT_MS_MAX => {
                 Err(format!("ms must be from -{FAULT_MS_MAX} to {FAULT_MS_MAX}"))
             }
+            Fault::LocalTimes { zone } => zone.parse::<Zone>().map(drop),
             _ => Ok(()),
-        }
-    }
-}
-
-/// What goes wrong with one request.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Plan {
-    pub(super) delay_ms: u64,
-    pub(super) hang: bool,
-    pub(super) reset: bool,
-    pub(super) too_many: Option<Option<u32>>,
-    pub(super) status: Option<u16>,
-    pub(super) html: bool,
-    pub(super) truncated: bool,
-    pub(super) length_off_by: Option<i64>,
-    pub(super) expired_token: bool,
-    pub(super) expired_cursor: bool,
-    pub(super) ignored_filter: bool,
-    pub(super) duplicated_ids: bool,
-    pub(super) bad_record: bool,
-}
-
-impl Plan {
-    fn add(&mut self, fault: &Fault) {
-        match *fault {
-            Fault::TooManyRequests { retry_after_s } => self.too_many = Some(retry_after_s),
-            Fault::Status { status } => self.status = Some(status),
-            Fault::TruncatedBody {} => self.truncated = true,
-            Fault::HtmlBody {} => self.html = true,
-            Fault::Slow { ms } => self.delay_ms = self.delay_ms.max(ms),
-            Fault::Hang {} => self.hang = true,
-            Fault::Reset {} => self.reset = true,
-            Fault::WrongContentLength { by } => self.length_off_by = Some(by),
-            Fault::ExpiredToken {} => self.expired_token = true,
-            Fault::ExpiredCursor {} => self.expired_cursor = true,
-            Fault::IgnoredFilter {} => self.ignored_filter = true,
-            Fault::DuplicatedIds {} => self.duplicated_ids = true,
-            Fault::BadRecord {} => self.bad_record = true,
-            Fault::ClockSkew { .. } | Fault::LateVisibility { .. } => {}
         }
     }
 }

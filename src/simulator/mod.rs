@@ -17,7 +17,7 @@
 //! | `GET /oauth/authorize` | a redirect with `code`, as if a person had consented |
 //! | `POST /oauth/token` | RFC 6749; refresh tokens work once and are answered with the next |
 //!
-//! A listing takes `updated_gte` (inclusive) and `updated_lt`, `sort` (`updated_at`, `created_at`, `id`), `order`
+//! A listing takes `updated_gte` (inclusive), `updated_gt` (exclusive) and `updated_lt`, `sort` (`updated_at`, `created_at`, `id`), `order`
 //! (`asc`, `desc`), `limit`, and either `offset` or `cursor`. A cursor carries the rest of its query, and keeps its
 //! place while records move. Answers carry `Date`, `ETag`, and `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch
 //! seconds, when the budget will be whole again); over the limit it is 429 with `Retry-After`.
@@ -54,6 +54,7 @@ mod limits;
 mod listing;
 mod oauth;
 mod object;
+mod plan;
 mod push;
 mod query;
 mod raw;
@@ -63,6 +64,7 @@ mod socket;
 mod stats;
 mod table;
 mod vendor;
+mod wear;
 
 #[cfg(test)]
 mod tests;

@@ -2,10 +2,10 @@
 
 use super::Object;
 use super::index::Key;
-use anyhook_connectors::model::parse_time;
+use anyhook_connectors::model::{Zone, parse_time};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use url::form_urlencoded;
 
 /// What a listing is sorted by.
@@ -43,6 +43,7 @@ pub(super) struct Query {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum QueryError {
     Invalid(String),
+    BeyondWindow(String),
     CursorExpired,
 }
 
@@ -51,8 +52,9 @@ fn invalid(message: impl Into<String>) -> QueryError {
 }
 
 impl Query {
-    /// Reads the query of a URL.
-    pub(super) fn parse(object: Object, query: &str, limit_max: u32) -> Result<Self, QueryError> {
+    /// Reads the query of a URL, with times of this zone if they are local.
+    pub(super) fn parse(object: Object, query: &str, limit_max: u32, zone: Option<Zone>) -> Result<Self, QueryError> {
+        let time = |name: &str, text: &str| time(name, text, zone);
         let mut selection = Selection { sort: Sort::UpdatedAt, descending: false, gte_ms: None, lt_ms: None };
         let mut start = Start::Offset(0);
         let mut limit = limit_max;
@@ -60,6 +62,7 @@ impl Query {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match (name.as_ref(), value.as_ref()) {
                 ("updated_gte", at) => selection.gte_ms = Some(ceil_ms(time("updated_gte", at)?)),
+                ("updated_gt", at) => selection.gte_ms = Some(time("updated_gt", at)?.timestamp_millis() + 1),
                 ("updated_lt", at) => selection.lt_ms = Some(ceil_ms(time("updated_lt", at)?)),
                 ("sort", "updated_at") => selection.sort = Sort::UpdatedAt,
                 ("sort", "created_at") => selection.sort = Sort::CreatedAt,
@@ -90,8 +93,18 @@ impl Query {
     }
 }
 
-fn time(name: &str, text: &str) -> Result<DateTime<Utc>, QueryError> {
-    parse_time(text).ok_or_else(|| invalid(format!("{name} must be a time such as 2026-01-31T09:30:00.000Z")))
+fn time(name: &str, text: &str, zone: Option<Zone>) -> Result<DateTime<Utc>, QueryError> {
+    let (at, like) = match zone {
+        None => (parse_time(text), "2026-01-31T09:30:00.000Z"),
+        Some(zone) => (zone.read(text).map(|at| last_shown(zone, at)), "2026-01-31T09:30:00.000"),
+    };
+    at.ok_or_else(|| invalid(format!("{name} must be a time such as {like}")))
+}
+
+/// The later of two instants at which the clocks of a zone show the same.
+fn last_shown(zone: Zone, at: DateTime<Utc>) -> DateTime<Utc> {
+    let later = at + TimeDelta::hours(1);
+    if zone.local(later) == zone.local(at) { later } else { at }
 }
 
 /// The first whole millisecond that is not before `at`.

@@ -74,21 +74,26 @@ impl Vendor {
         if old.deleted {
             return Err(Refusal::NotFound);
         }
-        let stamp_ms = self.stamp_ms(now_ms);
         match self.settings.deletions {
             Deletions::Flag => {
+                let stamp_ms = self.stamp_ms(now_ms);
                 let fields = Map::from_iter([("deleted".to_owned(), Value::Bool(true))]);
                 let version = merge(&old.json, fields, stamp_ms)?;
                 self.put(object, number, Change::Deleted, version, now_ms);
             }
-            Deletions::Silent => {
-                let last = old.json.clone();
-                self.log(object, number, Change::Deleted, stamp_ms, last);
-                let show_at_ms = self.show_at_ms(object, now_ms);
-                self.tables[object.index()].put(number, None, show_at_ms);
-            }
+            Deletions::Silent => self.vanish(object, number, now_ms),
         }
         Ok(())
+    }
+
+    /// Takes a record away, with nothing left of it.
+    pub(super) fn vanish(&mut self, object: Object, number: u64, now_ms: i64) {
+        let Some(last) = self.tables[object.index()].current(number).map(|version| version.json.clone()) else {
+            return;
+        };
+        self.log(object, number, Change::Deleted, self.stamp_ms(now_ms), last);
+        let show_at_ms = self.show_at_ms(object, now_ms);
+        self.tables[object.index()].put(number, None, now_ms, show_at_ms);
     }
 
     /// The record of this id as it is now.
@@ -102,7 +107,7 @@ impl Vendor {
         let json = version.json.clone();
         self.log(object, number, change, version.updated_ms, json.clone());
         let show_at_ms = self.show_at_ms(object, now_ms);
-        self.tables[object.index()].put(number, Some(version), show_at_ms);
+        self.tables[object.index()].put(number, Some(version), now_ms, show_at_ms);
         json
     }
 
@@ -112,9 +117,8 @@ impl Vendor {
         self.history.push(object, id, change, at, record);
     }
 
-    fn show_at_ms(&self, object: Object, changed_ms: i64) -> Option<i64> {
-        let lag_ms = self.faults.lag_ms(&format!("/v1/{}", object.plural()));
-        (lag_ms > 0).then(|| changed_ms.saturating_add_unsigned(lag_ms))
+    fn show_at_ms(&self, object: Object, changed_ms: i64) -> i64 {
+        changed_ms.saturating_add_unsigned(self.faults.lag_ms(&format!("/v1/{}", object.plural())))
     }
 }
 

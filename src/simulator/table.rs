@@ -23,6 +23,10 @@ struct Entry {
     current: Option<Version>,
     /// What listings give.
     listed: Option<Version>,
+    /// Since when.
+    listed_at_ms: i64,
+    /// What they gave before.
+    before: Option<Version>,
 }
 
 struct Pending {
@@ -82,6 +86,12 @@ impl Table {
         self.entries.get(&number)?.listed.as_ref()
     }
 
+    /// The record as listings gave it at this time, as far as that is known: its last change alone is remembered.
+    pub(super) fn as_of(&self, number: u64, at_ms: i64) -> Option<&Version> {
+        let entry = self.entries.get(&number)?;
+        if entry.listed_at_ms <= at_ms { entry.listed.as_ref() } else { entry.before.as_ref() }
+    }
+
     /// Records after this number as they are now, divided by commas, and the last one's number if there are more.
     pub(super) fn state(&self, after: u64, rows: usize) -> (Vec<u8>, Option<u64>) {
         let mut current = self
@@ -105,14 +115,14 @@ impl Table {
         })
     }
 
-    /// Puts a record, or takes it away. Listings show it at once, or not before `show_at_ms`.
-    pub(super) fn put(&mut self, number: u64, version: Option<Version>, show_at_ms: Option<i64>) {
+    /// Puts a record, or takes it away. Listings show it from `show_at_ms` on.
+    pub(super) fn put(&mut self, number: u64, version: Option<Version>, now_ms: i64, show_at_ms: i64) {
         self.entries.entry(number).or_default().current = version.clone();
-        let Some(show_at_ms) = show_at_ms else {
+        if show_at_ms <= now_ms {
             self.settle(i64::MAX);
-            self.show(number, version);
+            self.show(number, version, now_ms);
             return;
-        };
+        }
         let last = self.pending.back().map_or(show_at_ms, |pending| pending.show_at_ms);
         self.pending.push_back(Pending { show_at_ms: show_at_ms.max(last), number, version });
         if self.pending.len() > PENDING_MAX {
@@ -129,11 +139,11 @@ impl Table {
 
     fn show_oldest(&mut self) {
         if let Some(pending) = self.pending.pop_front() {
-            self.show(pending.number, pending.version);
+            self.show(pending.number, pending.version, pending.show_at_ms);
         }
     }
 
-    fn show(&mut self, number: u64, version: Option<Version>) {
+    fn show(&mut self, number: u64, version: Option<Version>, now_ms: i64) {
         self.revision += 1;
         let entry = self.entries.entry(number).or_default();
         if let Some(old) = &entry.listed {
@@ -148,7 +158,8 @@ impl Table {
             self.by_created.insert((new.created_ms, number));
             self.by_id.insert((0, number));
         }
-        entry.listed = version;
+        entry.before = std::mem::replace(&mut entry.listed, version);
+        entry.listed_at_ms = now_ms;
         if entry.listed.is_none() && entry.current.is_none() {
             self.entries.remove(&number);
         }

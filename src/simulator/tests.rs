@@ -6,6 +6,7 @@ mod faults;
 mod listing;
 mod over_http;
 mod signing_in;
+mod wear;
 
 use super::*;
 use serde::Deserialize;

@@ -55,6 +55,8 @@ fn the_filter_includes_its_lower_bound_and_excludes_its_upper_one() {
     let some = page(&mut vendor, &target, start());
     assert_eq!(some.ids(), all.ids()[4..9]);
     assert_eq!((some.total, some.has_more), (5, false));
+    let after = page(&mut vendor, &format!("/v1/contacts?updated_gt={}", fifth.updated_at), start());
+    assert_eq!(after.ids()[..5], all.ids()[5..10], "updated_gt excludes its bound");
 }
 
 #[test]
