@@ -73,6 +73,11 @@ limits! {
         jitter_percent: u64 = 10,
         /// Parents (repositories, mailboxes) of a feed.
         parents_max: usize = 10_000,
+        /// Runs without progress after which a feed is reported as stuck.
+        stuck_runs_max: u32 = 10,
+        /// The share of a vendor's budget, in percent, that polls at intervals of a range may plan with; the rest is for
+        /// back-fills, retries and what else asks the vendor.
+        pace_budget_percent: u32 = 75,
     }
 }
 
@@ -158,6 +163,10 @@ limits! {
         calls_failed_max: u64 = 200,
         /// How long a node's leases last without renewal, in milliseconds.
         lease_ttl_ms: u64 = 30_000,
+        /// Notifications kept per workspace.
+        notifications_max: u64 = 10_000,
+        /// How long notifications are kept, in milliseconds.
+        notifications_kept_ms: u64 = 30 * 86_400_000,
     }
 }
 

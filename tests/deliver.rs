@@ -331,7 +331,7 @@ async fn no_attempt_starts_after_a_deletion() {
         world.log(webhook.feed_id, Found::Virtual, &[page]).await;
     }
     receiver.until(1).await;
-    world.context.store.delete_webhook(webhook.id).await.unwrap();
+    world.context.store.delete_webhook(webhook.id, world.context.clock.now()).await.unwrap();
     receiver.open();
     other.until(3).await;
     engine.stop().await;

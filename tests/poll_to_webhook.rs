@@ -165,7 +165,7 @@ async fn nothing_is_sent_after_a_webhook_was_deleted() {
     let (world, connection, webhook) = listening(Setup::default()).await;
     world.subscribe(&connection, Subscription::new("b")).await;
     world.create_many(3);
-    world.disk.store.delete_webhook(webhook.id).await.unwrap();
+    world.disk.store.delete_webhook(webhook.id, world.clock.now()).await.unwrap();
     world.run_for(5 * MINUTE).await;
     assert!(world.got("a").is_empty());
     assert_eq!(world.ids("b", "VIRTUAL").len(), 3);
@@ -222,7 +222,7 @@ async fn the_interval_is_kept_and_the_shortest_counts() {
     world.run_for(MINUTE).await;
     let hourly = polls_in(HOUR).await;
     assert!((336..=384).contains(&hourly), "six times a minute: {hourly}");
-    world.disk.store.delete_webhook(quick.id).await.unwrap();
+    world.disk.store.delete_webhook(quick.id, world.clock.now()).await.unwrap();
     world.run_for(MINUTE).await;
     let hourly = polls_in(HOUR).await;
     assert!((56..=64).contains(&hourly), "once a minute again: {hourly}");

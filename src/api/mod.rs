@@ -13,6 +13,7 @@ mod health;
 mod integrations;
 mod limiter;
 mod limits;
+mod notifications;
 mod router;
 mod serve;
 mod socket;

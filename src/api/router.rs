@@ -1,7 +1,7 @@
 //! Every route on one page.
 
 use super::state::{Api, ApiOptions};
-use super::{api_calls, connections, fallback, health, integrations, limits, webhooks};
+use super::{api_calls, connections, fallback, health, integrations, limits, notifications, webhooks};
 use crate::context::Context;
 use crate::ingress;
 use axum::Router;
@@ -36,6 +36,7 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/oauth/callback", get(integrations::callback))
         .route("/unified/apicall", get(api_calls::list))
         .route("/unified/apicall/{id}", get(api_calls::get))
+        .route("/unified/notification", get(notifications::list))
         .route("/ingress/{connection_id}", post(ingress::take))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)

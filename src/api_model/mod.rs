@@ -3,4 +3,5 @@
 pub mod api_call;
 pub mod connection;
 pub mod integration;
+pub mod notification;
 pub mod webhook;

@@ -27,6 +27,9 @@ pub struct WebhookView<'a> {
     /// In minutes; polled webhooks alone have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<Number>,
+    /// In minutes, where the interval is a range that begins at `interval`; not in the public API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_max: Option<Number>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     filters: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty", serialize_with = "comma_separated")]
@@ -57,6 +60,7 @@ impl<'a> WebhookView<'a> {
             hook_url: &webhook.hook_url,
             webhook_type: webhook.kind,
             interval: (webhook.kind == WebhookKind::Virtual).then(|| minutes(webhook.interval_ms)).flatten(),
+            interval_max: webhook.interval_max_ms.filter(|_| webhook.kind == WebhookKind::Virtual).and_then(minutes),
             filters: &webhook.filters,
             fields: &webhook.fields,
             page_max_limit: webhook.page_max_limit,
@@ -123,6 +127,7 @@ mod tests {
             updated_at: at,
             registered: None,
             revision: 1,
+            interval_max_ms: None,
         }
     }
 

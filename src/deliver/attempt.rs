@@ -144,5 +144,6 @@ fn blank_row(subscriber: &Subscriber) -> ApiCall {
         requests: 0,
         count: 0,
         delivery: None,
+        next: None,
     }
 }

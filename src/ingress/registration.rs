@@ -229,6 +229,7 @@ impl Registrations {
             requests: 1,
             count: 1,
             delivery: None,
+            next: None,
         };
         if let Err(error) = self.context.store.record_call(call).await {
             tracing::debug!(webhook = %webhook.id, %error, "the call is not in the audit trail");

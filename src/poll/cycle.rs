@@ -255,5 +255,6 @@ fn call(
         requests: tally.cost.requests,
         count: 1,
         delivery: None,
+        next: None,
     }
 }

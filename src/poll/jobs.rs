@@ -316,5 +316,6 @@ fn failed_call(
         requests: 1,
         count: 1,
         delivery: None,
+        next: None,
     }
 }

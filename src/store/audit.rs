@@ -68,6 +68,40 @@ pub struct ApiCall {
     /// The webhook-id of the batch, for attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
+    /// When the next poll run was to come, for runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextRun>,
+}
+
+/// When the run behind a run was to come, and why then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextRun {
+    /// From the end of this one, in milliseconds.
+    pub in_ms: u64,
+    /// Why.
+    pub why: NextWhy,
+}
+
+/// Why a poll run comes when it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NextWhy {
+    /// The interval is fixed.
+    Fixed,
+    /// Changes come: the wait is shorter than before.
+    Changes,
+    /// Nothing changed: the wait is longer than before.
+    Quiet,
+    /// A person or the vendor asked for a poll: the wait is the shortest.
+    Asked,
+    /// The vendor's budget allows no more.
+    Budget,
+    /// The run ended before the listing did.
+    Unfinished,
+    /// The run failed.
+    Failed,
+    /// The vendor, or a full log, asks for a pause.
+    Paused,
 }
 
 impl ApiCall {

@@ -116,5 +116,5 @@ pub trait Connections {
     /// Deletes a connection with its webhooks, feeds and all that is theirs, and answers the webhooks' ids.
     ///
     /// - Nothing of it is found afterwards, though rows of logs and ledgers may be cleaned up later.
-    async fn delete_connection(&self, id: ConnectionId) -> Result<Vec<WebhookId>, StoreError>;
+    async fn delete_connection(&self, id: ConnectionId, now: DateTime<Utc>) -> Result<Vec<WebhookId>, StoreError>;
 }

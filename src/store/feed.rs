@@ -34,6 +34,10 @@ pub struct FeedSettings {
     pub tells_created: bool,
     /// True if some webhook wants deletions.
     pub tells_deleted: bool,
+    /// The smallest of its active webhooks' longest waits, where that is more than `interval_ms`; none where the interval
+    /// is fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_max_ms: Option<u64>,
 }
 
 impl FeedSettings {
@@ -42,12 +46,19 @@ impl FeedSettings {
         let mut settings = FeedSettings::default();
         for webhook in webhooks.into_iter().filter(|webhook| !webhook.is_paused) {
             let shorter = settings.interval_ms.map_or(webhook.interval_ms, |known| known.min(webhook.interval_ms));
+            let longest = settings.longest_ms().map_or(webhook.longest_ms(), |known| known.min(webhook.longest_ms()));
             settings.interval_ms = Some(shorter);
+            settings.interval_max_ms = Some(longest).filter(|longest| *longest > shorter);
             settings.keeps_raw |= webhook.wants_raw();
             settings.tells_created |= webhook.event == Change::Created;
             settings.tells_deleted |= webhook.event == Change::Deleted;
         }
         settings
+    }
+
+    /// The longest wait between polls: the interval itself where it is fixed, none where nothing is polled.
+    pub fn longest_ms(&self) -> Option<u64> {
+        self.interval_max_ms.max(self.interval_ms)
     }
 }
 
@@ -145,6 +156,12 @@ pub struct FeedState {
     /// How the last sweep for deletions ended.
     #[serde(default, skip_serializing_if = "SweepHealth::is_healthy")]
     pub sweep: SweepHealth,
+    /// The wait between polls as it stands, in milliseconds; none until the first run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+    /// Runs in a row without progress.
+    #[serde(default)]
+    pub stuck_runs: u32,
 }
 
 /// How far a feed, or one of its parents, has read.
@@ -248,6 +265,9 @@ pub trait Feeds {
 
     /// How far a feed, or one of its parents, has read; the default where it has not.
     async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError>;
+
+    /// When a feed is due; none where it is not polled.
+    async fn feed_due(&self, id: FeedId) -> Result<Option<DateTime<Utc>>, StoreError>;
 
     /// Feeds of these shards by the time they are due, soonest first.
     async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError>;

@@ -20,11 +20,12 @@ mod list;
 mod listing;
 mod log;
 mod memory;
+mod notification;
 mod sled;
 mod webhook;
 mod workspace;
 
-pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind};
+pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind, NextRun, NextWhy};
 pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections};
 pub use delivery::{
     AttemptFinish, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
@@ -38,6 +39,7 @@ pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, Listings};
 pub use log::{ArrivalCommit, ArrivalFeed, Log, LogHead};
 pub use memory::MemoryStore;
+pub use notification::{Notification, NotificationEvent, NotificationQuery, Notifications};
 pub use sled::SledStore;
 pub use webhook::{NewWebhook, Registered, Webhook, WebhookKind, WebhookQuery, Webhooks};
 pub use workspace::{SignatureEncoding, Workspace, Workspaces};
@@ -71,7 +73,19 @@ pub enum StoreError {
 
 /// Everything that is kept.
 pub trait Store:
-    Workspaces + Connections + Webhooks + Feeds + Log + Deliveries + Listings + Audit + Leases + Send + Sync + 'static
+    Workspaces
+    + Connections
+    + Webhooks
+    + Feeds
+    + Log
+    + Deliveries
+    + Listings
+    + Audit
+    + Notifications
+    + Leases
+    + Send
+    + Sync
+    + 'static
 {
     /// What other parts, and other nodes, have written, as it becomes durable.
     ///

@@ -74,9 +74,18 @@ pub struct Webhook {
     pub registered: Option<Registered>,
     /// Grows by one with every change of this row.
     pub revision: u64,
+    /// The longest wait between polls, where the interval is a range that begins at `interval_ms`; none where it is
+    /// fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_max_ms: Option<u64>,
 }
 
 impl Webhook {
+    /// The longest wait between polls: the interval itself where it is fixed.
+    pub fn longest_ms(&self) -> u64 {
+        self.interval_max_ms.unwrap_or(self.interval_ms).max(self.interval_ms)
+    }
+
     /// True if it wants the vendor's own object.
     pub fn wants_raw(&self) -> bool {
         self.fields.iter().any(|field| field == "raw")
@@ -158,5 +167,5 @@ pub trait Webhooks {
     /// Deletes a webhook with its delivery state, jobs and audit; the last one of a feed takes the feed with it.
     ///
     /// - No attempt's outcome is taken for it afterwards.
-    async fn delete_webhook(&self, id: WebhookId) -> Result<(), StoreError>;
+    async fn delete_webhook(&self, id: WebhookId, now: DateTime<Utc>) -> Result<(), StoreError>;
 }

@@ -6,6 +6,7 @@ mod http_support;
 
 mod bad_input;
 mod connections;
+mod notifications;
 mod oauth;
 mod rules;
 mod webhooks;

@@ -102,3 +102,31 @@ async fn deleting_ends_it() {
     server.send("DELETE", &path, &headers, b"").await.refused(404, id_of(&made));
     assert_eq!(server.get("/unified/webhook").await.ok(), json!([]));
 }
+
+#[tokio::test]
+async fn an_interval_is_fixed_or_a_range() {
+    let server = Server::start().await;
+    let connection = server.connection().await;
+    let range = json!({"webhook_type": "virtual", "interval": 0.5, "interval_max": 15.0});
+    let made = server.webhook(&connection, range).await;
+    assert_eq!((&made["interval"], &made["interval_max"]), (&json!(0.5), &json!(15)));
+    let path = format!("/unified/webhook/{}", id_of(&made));
+    let row = async || server.store.webhook(id_of(&made).parse().unwrap()).await.unwrap().unwrap();
+    let feed = server.store.feed(row().await.feed_id).await.unwrap().unwrap();
+    assert_eq!((feed.settings.interval_ms, feed.settings.interval_max_ms), (Some(30_000), Some(900_000)));
+    // The official clients do not know the field: what they send back leaves it.
+    let mut echo = made.clone();
+    echo.as_object_mut().unwrap().remove("interval_max");
+    assert_eq!(server.call("PUT", &path, &echo).await.ok(), made);
+    server.call("PATCH", &path, &json!({"interval": 20})).await.refused(400, "interval_max");
+    for wrong in [json!(0.25), json!(1e9), json!(0), json!("15")] {
+        server.call("PATCH", &path, &json!({"interval_max": wrong})).await.refused(400, "interval_max");
+    }
+    let wider = server.call("PATCH", &path, &json!({"interval": 2, "interval_max": 30.0})).await.ok();
+    assert_eq!((&wider["interval"], &wider["interval_max"]), (&json!(2), &json!(30)));
+    let fixed = server.call("PATCH", &path, &json!({"interval_max": null})).await.ok();
+    assert_eq!((&fixed["interval"], fixed.get("interval_max")), (&json!(2), None));
+    assert_eq!(row().await.interval_max_ms, None);
+    let wrong = crate::http_support::webhook(&connection, json!({"interval": 5, "interval_max": 4}));
+    server.call("POST", "/unified/webhook", &wrong).await.refused(400, "interval_max");
+}

@@ -124,6 +124,7 @@ impl World {
             updated_at: clock.now(),
             registered: None,
             revision: 1,
+            interval_max_ms: None,
         }
     }
 

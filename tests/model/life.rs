@@ -296,7 +296,7 @@ impl Life {
     async fn unsubscribe(&mut self) {
         let Some(index) = self.any_subscriber() else { return };
         self.say(format!("{} is deleted", self.subscribers[index].name));
-        self.world.disk.store.delete_webhook(self.subscribers[index].webhook.id).await.unwrap();
+        self.world.disk.store.delete_webhook(self.subscribers[index].webhook.id, self.world.clock.now()).await.unwrap();
         self.subscribers[index].deleted_at = Some(Instant::now());
     }
 

@@ -104,7 +104,7 @@ pub(crate) async fn deleted_scopes_are_not_listed(world: &World) {
     attempt(world, &stays, fence, 2, None).await;
     let query = ApiCallQuery { limit: 100, ..Default::default() };
     let before = world.store.api_calls(gone.workspace_id, &query).await.unwrap();
-    world.store.delete_webhook(gone.id).await.unwrap();
+    world.store.delete_webhook(gone.id, at(70)).await.unwrap();
     assert_eq!(times(world, &stays, Default::default()).await, [2]);
     assert_eq!(world.store.api_call(&before[1].id).await.unwrap(), None);
     while world.store.clean_up(1).await.unwrap() {}

@@ -67,7 +67,7 @@ pub(crate) async fn a_deleted_connection_leaves_nothing_to_be_found(world: &Worl
     let other = world.webhook().await;
     let fence = world.fence(connection.shard).await;
     world.log(&webhook, fence, &["page"]).await;
-    assert_eq!(world.store.delete_connection(connection.id).await.unwrap(), [webhook.id]);
+    assert_eq!(world.store.delete_connection(connection.id, at(70)).await.unwrap(), [webhook.id]);
 
     assert_eq!(world.store.connection(connection.id).await.unwrap(), None);
     assert_eq!(world.store.webhook(webhook.id).await.unwrap(), None);
@@ -83,7 +83,7 @@ pub(crate) async fn a_deleted_connection_leaves_nothing_to_be_found(world: &Worl
     assert_eq!(world.store.connections(workspace, &ConnectionQuery::default()).await.unwrap(), []);
     assert_eq!(world.store.webhooks(workspace, &Default::default()).await.unwrap(), []);
     assert!(world.store.webhook(other.id).await.unwrap().is_some(), "others stay");
-    assert_eq!(world.store.delete_connection(connection.id).await, Err(StoreError::Missing("connection")));
+    assert_eq!(world.store.delete_connection(connection.id, at(70)).await, Err(StoreError::Missing("connection")));
     while world.store.clean_up(1).await.unwrap() {}
 }
 
@@ -125,6 +125,6 @@ pub(crate) async fn changes_are_told(world: &World) {
     assert_eq!(wakes.recv().await, Ok(Wake::ConnectionChanged(connection.id)));
     world.store.replace_connection(connection.clone()).await.unwrap();
     assert_eq!(wakes.recv().await, Ok(Wake::ConnectionChanged(connection.id)));
-    world.store.delete_connection(connection.id).await.unwrap();
+    world.store.delete_connection(connection.id, at(70)).await.unwrap();
     assert_eq!(wakes.recv().await, Ok(Wake::ConnectionChanged(connection.id)));
 }

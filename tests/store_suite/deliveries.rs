@@ -39,7 +39,7 @@ pub(crate) async fn a_deleted_webhook_takes_no_outcome(world: &World) {
     let webhook = world.webhook().await;
     let fence = world.fence(webhook.shard).await;
     world.store.finish_attempt(world.attempt(&webhook, fence, retry(20))).await.unwrap();
-    world.store.delete_webhook(webhook.id).await.unwrap();
+    world.store.delete_webhook(webhook.id, at(70)).await.unwrap();
     assert_eq!(due(world, &webhook).await, []);
     let result = world.store.finish_attempt(world.attempt(&webhook, fence, delivered(1, 0))).await;
     assert_eq!(result, Err(StoreError::Missing("webhook")));

@@ -79,7 +79,7 @@ pub(crate) async fn a_missing_feed_is_told(world: &World) {
     let webhook = world.webhook().await;
     let fence = world.fence(webhook.shard).await;
     let commit = full_commit(world, &webhook, fence).await;
-    world.store.delete_webhook(webhook.id).await.unwrap();
+    world.store.delete_webhook(webhook.id, at(70)).await.unwrap();
     assert_eq!(world.store.commit_page(commit).await, Err(StoreError::Missing("feed")));
     let finish = world.run_finish(&webhook, fence, 100);
     assert_eq!(world.store.finish_run(finish).await, Err(StoreError::Missing("feed")));
@@ -212,7 +212,7 @@ pub(crate) async fn cleaning_up_ends(world: &World) {
     let webhook = world.webhook().await;
     let fence = world.fence(webhook.shard).await;
     world.log(&webhook, fence, &["a", "b", "c", "d"]).await;
-    world.store.delete_webhook(webhook.id).await.unwrap();
+    world.store.delete_webhook(webhook.id, at(70)).await.unwrap();
     let mut calls = 1;
     while world.store.clean_up(1).await.unwrap() {
         calls += 1;

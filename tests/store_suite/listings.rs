@@ -81,7 +81,7 @@ pub(crate) async fn a_job_that_is_over_takes_no_pages(world: &World) {
     world.store.cancel_job(job.id, at(9)).await.unwrap();
     let conflict = Err(StoreError::Conflict("listing job"));
     assert_eq!(world.store.commit_listing(world.listing(&job, fence, &["x"])).await, conflict);
-    world.store.delete_webhook(webhook.id).await.unwrap();
+    world.store.delete_webhook(webhook.id, at(70)).await.unwrap();
     let missing = Err(StoreError::Missing("listing job"));
     assert_eq!(world.store.commit_listing(world.listing(&job, fence, &["x"])).await, missing);
     assert_eq!(world.store.cancel_job(job.id, at(9)).await, Err(StoreError::Missing("listing job")));

@@ -73,7 +73,7 @@ pub(crate) async fn an_arrival_pings_feeds(world: &World) {
     world.store.commit_arrival(commit.clone()).await.unwrap();
     assert_eq!(world.store.pings(webhook.feed_id).await.unwrap(), 1);
     assert_eq!(world.store.due_feeds(&[webhook.shard], 1).await.unwrap()[0].due_at, at(-5));
-    world.store.delete_connection(webhook.connection_id).await.unwrap();
+    world.store.delete_connection(webhook.connection_id, at(70)).await.unwrap();
     assert_eq!(world.store.commit_arrival(commit).await, Err(StoreError::Missing("connection")));
 }
 

@@ -12,6 +12,7 @@ mod leases;
 mod ledger;
 mod listings;
 mod log;
+mod notifications;
 mod same_answers;
 mod sled_only;
 
@@ -63,6 +64,7 @@ store_suite! {
         a_new_feed_is_due_now,
         a_position_begins_at_the_end_of_the_log,
         settings_follow_from_all_webhooks_and_the_revision_grows,
+        the_smallest_of_each_bound_of_an_interval_rules,
         a_missing_connection_is_told,
         an_initial_listing_comes_with_its_webhook,
         a_replacement_needs_the_revision_that_was_read,
@@ -125,6 +127,14 @@ store_suite! {
         lists_filter_and_come_newest_first,
         ids_find_rows_and_sort_by_time,
         deleted_scopes_are_not_listed,
+    }
+    notifications {
+        what_a_person_does_is_told_once,
+        a_change_that_is_refused_tells_nothing,
+        lists_come_newest_first_and_in_parts,
+        a_workspace_keeps_the_newest_up_to_a_number_and_an_age,
+        a_webhook_that_is_not_delivered_to_is_told_once,
+        the_end_of_a_listing_is_told,
     }
     leases {
         a_held_shard_is_not_taken,

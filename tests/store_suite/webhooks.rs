@@ -80,12 +80,12 @@ pub(crate) async fn settings_follow_from_all_webhooks_and_the_revision_grows(wor
     let paused = Webhook { is_paused: true, ..fast };
     let paused = world.store.replace_webhook(paused).await.unwrap();
     assert_eq!(feed().await.settings, before.settings);
-    world.store.delete_webhook(paused.id).await.unwrap();
+    world.store.delete_webhook(paused.id, at(70)).await.unwrap();
     assert_eq!(feed().await.revision, before.revision + 2, "nothing follows from a paused webhook");
 
     let all = world.store.webhooks_of_feed(slow.feed_id, None, 10).await.unwrap();
     for webhook in all.into_iter().filter(|webhook| webhook.id != slow.id) {
-        world.store.delete_webhook(webhook.id).await.unwrap();
+        world.store.delete_webhook(webhook.id, at(70)).await.unwrap();
     }
     let paused = world.store.replace_webhook(Webhook { is_paused: true, ..slow.clone() }).await.unwrap();
     assert_eq!((feed().await.settings.interval_ms, due().await), (None, None), "without active webhooks no poll");
@@ -141,13 +141,13 @@ pub(crate) async fn the_last_webhook_takes_its_feed_along(world: &World) {
     let second = world.keep(world.new_webhook(&connection)).await;
     let fence = world.fence(connection.shard).await;
     world.log(&first, fence, &["page"]).await;
-    world.store.delete_webhook(first.id).await.unwrap();
-    assert_eq!(world.store.delete_webhook(first.id).await, Err(StoreError::Missing("webhook")));
+    world.store.delete_webhook(first.id, at(70)).await.unwrap();
+    assert_eq!(world.store.delete_webhook(first.id, at(70)).await, Err(StoreError::Missing("webhook")));
     assert_eq!(world.store.webhook(first.id).await.unwrap(), None);
     assert_eq!(world.store.delivery(first.id).await.unwrap(), None);
     assert!(world.store.feed(second.feed_id).await.unwrap().is_some());
     assert!(world.store.log_page(second.feed_id, 0).await.unwrap().is_some());
-    world.store.delete_webhook(second.id).await.unwrap();
+    world.store.delete_webhook(second.id, at(70)).await.unwrap();
     assert_eq!(world.store.feed(second.feed_id).await.unwrap(), None);
     assert_eq!(world.store.log_page(second.feed_id, 0).await.unwrap(), None);
 
@@ -193,4 +193,28 @@ pub(crate) async fn lists_of_feeds_and_shards_go_on_behind_an_id(world: &World) 
     assert_eq!(world.store.webhooks_of_feed(feed, Some(made[1].id), 2).await.unwrap(), made[2..]);
     assert_eq!(world.store.webhooks_of_shard(shard, None, 2).await.unwrap(), made[..2]);
     assert_eq!(world.store.webhooks_of_shard(shard, Some(made[0].id), 9).await.unwrap(), made[1..]);
+}
+
+pub(crate) async fn the_smallest_of_each_bound_of_an_interval_rules(world: &World) {
+    let connection = world.connection().await;
+    let range = |shortest, longest| {
+        let (interval_ms, interval_max_ms) = (shortest, longest);
+        Webhook { interval_ms, interval_max_ms, ..world.new_webhook(&connection) }
+    };
+    let wide = world.keep(range(10_000, Some(900_000))).await;
+    let settings = async || {
+        let feed = world.store.feed(wide.feed_id).await.unwrap().unwrap();
+        (feed.settings.interval_ms, feed.settings.longest_ms())
+    };
+    assert_eq!(settings().await, (Some(10_000), Some(900_000)));
+    let other = world.keep(range(30_000, Some(300_000))).await;
+    assert_eq!(settings().await, (Some(10_000), Some(300_000)));
+    let fixed = world.keep(range(60_000, None)).await;
+    assert_eq!(settings().await, (Some(10_000), Some(60_000)), "a fixed one is both bounds");
+    world.store.replace_webhook(Webhook { is_paused: true, ..wide.clone() }).await.unwrap();
+    assert_eq!(settings().await, (Some(30_000), Some(60_000)));
+    world.store.delete_webhook(other.id, at(70)).await.unwrap();
+    assert_eq!(settings().await, (Some(60_000), Some(60_000)));
+    world.store.delete_webhook(fixed.id, at(70)).await.unwrap();
+    assert_eq!(settings().await, (None, None));
 }

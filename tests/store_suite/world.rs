@@ -22,9 +22,16 @@ pub(crate) struct World {
     clock: Clock,
 }
 
-/// Rings of the audit trail are small, so that they fill.
+/// Rings of the audit trail and the notifications kept are few, so that they fill.
 pub(crate) fn limits() -> StoreLimits {
-    StoreLimits { calls_ok_max: 5, calls_failed_max: 3, cache_bytes: 8 << 20, ..StoreLimits::default() }
+    StoreLimits {
+        calls_ok_max: 5,
+        calls_failed_max: 3,
+        cache_bytes: 8 << 20,
+        notifications_max: 12,
+        notifications_kept_ms: 100_000_000,
+        ..StoreLimits::default()
+    }
 }
 
 /// A time, this many seconds after a beginning.
@@ -140,6 +147,7 @@ impl World {
             updated_at: at(0),
             registered: None,
             revision: 1,
+            interval_max_ms: None,
         }
     }
 
@@ -237,6 +245,7 @@ impl World {
             requests: 1,
             count: 1,
             delivery: None,
+            next: None,
         }
     }
 }

@@ -162,7 +162,7 @@ pass_on! {
         reads connection(id: ConnectionId) -> Option<Connection>;
         reads connections(workspace: WorkspaceId, query: &ConnectionQuery) -> Vec<Connection>;
         writes replace_connection(connection: Connection) -> Connection;
-        writes delete_connection(id: ConnectionId) -> Vec<WebhookId>;
+        writes delete_connection(id: ConnectionId, now: DateTime<Utc>) -> Vec<WebhookId>;
     }
     impl Webhooks {
         writes insert_webhook(new: NewWebhook) -> Webhook;
@@ -171,7 +171,7 @@ pass_on! {
         reads webhooks_of_feed(feed: FeedId, after: Option<WebhookId>, limit: usize) -> Vec<Webhook>;
         reads webhooks_of_shard(shard: ShardId, after: Option<WebhookId>, limit: usize) -> Vec<Webhook>;
         writes replace_webhook(webhook: Webhook) -> Webhook;
-        writes delete_webhook(id: WebhookId) -> ();
+        writes delete_webhook(id: WebhookId, now: DateTime<Utc>) -> ();
     }
     impl Log {
         reads log_head(feed: FeedId) -> LogHead;
@@ -199,6 +199,9 @@ pass_on! {
         reads api_call(id: &str) -> Option<ApiCall>;
         reads api_calls(workspace: WorkspaceId, query: &ApiCallQuery) -> Vec<ApiCall>;
     }
+    impl Notifications {
+        reads notifications(workspace: WorkspaceId, query: &NotificationQuery) -> Vec<Notification>;
+    }
     impl Leases {
         writes hold_shards(node: NodeId, now: DateTime<Utc>, ttl_ms: u64, want: u16) -> Vec<Lease>;
         writes release_shards(node: NodeId) -> ();
@@ -223,6 +226,10 @@ impl Feeds for EngineStore {
 
     async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError> {
         self.call(false, self.disk.store.progress(feed, parent)).await
+    }
+
+    async fn feed_due(&self, id: FeedId) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.call(false, self.disk.store.feed_due(id)).await
     }
 
     async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {

@@ -414,6 +414,7 @@ impl World {
             updated_at: now,
             registered: None,
             revision: 0,
+            interval_max_ms: None,
         };
         let initial = subscription.include_all.then(|| self.initial(&webhook));
         self.disk.store.insert_webhook(NewWebhook { webhook, initial }).await.unwrap()

@@ -16,7 +16,7 @@ pub(crate) async fn delete(
     Segments(id): Segments<String>,
 ) -> Result<StatusCode, ApiError> {
     let connection = find::connection(&api, caller, &id).await?;
-    let webhooks = api.context.store.delete_connection(connection.id).await?;
+    let webhooks = api.context.store.delete_connection(connection.id, api.now()).await?;
     tracing::info!(connection = %connection.id, webhooks = webhooks.len(), "a connection was deleted");
     Ok(StatusCode::OK)
 }

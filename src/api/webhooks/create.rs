@@ -48,6 +48,9 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
     }
     settings::refuse_databases(fields)?;
     settings::check_permission(connection, spec.object_type)?;
+    let interval_ms = settings::interval_ms(fields, "interval", limits)?.unwrap_or(limits.interval_default_ms);
+    let interval_max_ms = settings::interval_ms(fields, "interval_max", limits)?;
+    settings::check_range(fields, interval_ms, interval_max_ms)?;
     let now = api.now();
     let (clock, random) = (&api.context.clock, &api.context.random);
     Ok(Webhook {
@@ -61,7 +64,7 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
         event,
         object_type: spec.object_type,
         hook_url: settings::hook_url(fields, api)?.ok_or_else(|| fields.error("hook_url", "is missing"))?,
-        interval_ms: settings::interval_ms(fields, limits)?.unwrap_or(limits.interval_default_ms),
+        interval_ms,
         kind,
         filters,
         fields: settings::object_fields(fields, spec.object_type)?.unwrap_or_default(),
@@ -72,6 +75,7 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
         updated_at: now,
         registered: None,
         revision: 0,
+        interval_max_ms,
     })
 }
 

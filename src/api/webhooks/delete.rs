@@ -17,6 +17,6 @@ pub(crate) async fn delete(
     Segments(id): Segments<String>,
 ) -> Result<StatusCode, ApiError> {
     let webhook = find::webhook(&api, caller, &id).await?;
-    api.context.store.delete_webhook(webhook.id).await?;
+    api.context.store.delete_webhook(webhook.id, api.now()).await?;
     Ok(StatusCode::OK)
 }

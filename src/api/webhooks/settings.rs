@@ -74,9 +74,9 @@ pub(super) fn hook_url(fields: &Fields<'_>, api: &Api) -> Result<Option<String>,
     Ok(Some(text.to_owned()))
 }
 
-/// `interval`: minutes, as milliseconds.
-pub(super) fn interval_ms(fields: &Fields<'_>, limits: &ApiLimits) -> Result<Option<u64>, ApiError> {
-    let Some(minutes) = fields.number("interval")? else { return Ok(None) };
+/// `interval` or `interval_max`: minutes, as milliseconds.
+pub(super) fn interval_ms(fields: &Fields<'_>, name: &str, limits: &ApiLimits) -> Result<Option<u64>, ApiError> {
+    let Some(minutes) = fields.number(name)? else { return Ok(None) };
     // MINUTE_MS and the limits are far below 2^53.
     #[allow(clippy::cast_precision_loss)]
     let (milliseconds, minute) = (minutes * MINUTE_MS as f64, MINUTE_MS as f64);
@@ -84,18 +84,26 @@ pub(super) fn interval_ms(fields: &Fields<'_>, limits: &ApiLimits) -> Result<Opt
     let (min, max) = (limits.interval_floor_ms as f64, limits.interval_max_ms as f64);
     if !(min..=max).contains(&milliseconds.round()) {
         let expected = format!("expected minutes from {} to {}", min / minute, max / minute);
-        return Err(fields.error("interval", expected));
+        return Err(fields.error(name, expected));
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     Ok(Some(milliseconds.round() as u64))
 }
 
-/// Whether `interval` says what is set already.
-pub(super) fn is_interval(fields: &Fields<'_>, interval_ms: u64) -> Result<bool, ApiError> {
+/// A range of intervals must not end before it begins.
+pub(super) fn check_range(fields: &Fields<'_>, interval_ms: u64, interval_max_ms: Option<u64>) -> Result<(), ApiError> {
+    if interval_max_ms.is_none_or(|max| max >= interval_ms) {
+        return Ok(());
+    }
+    Err(fields.error("interval_max", "is less than interval; set it to that or more, or to null for a fixed interval"))
+}
+
+/// Whether `interval` or `interval_max` says what is set already.
+pub(super) fn is_interval(fields: &Fields<'_>, name: &str, interval_ms: u64) -> Result<bool, ApiError> {
     #[allow(clippy::cast_precision_loss)]
     let stored = interval_ms as f64;
     #[allow(clippy::cast_precision_loss)]
-    Ok(fields.number("interval")?.is_some_and(|minutes| (minutes * MINUTE_MS as f64 - stored).abs() < 0.5))
+    Ok(fields.number(name)?.is_some_and(|minutes| (minutes * MINUTE_MS as f64 - stored).abs() < 0.5))
 }
 
 /// `fields`: names of the object's fields, divided by commas.

@@ -6,6 +6,7 @@ use crate::api::error::ApiError;
 use crate::api::find;
 use crate::api::state::Api;
 use crate::api::wire::{Fields, JsonBody, Segments};
+use crate::limits::ApiLimits;
 use crate::store::{StoreError, Webhook};
 use axum::extract::State;
 use axum::response::Response;
@@ -61,10 +62,7 @@ fn merged(api: &Api, stored: &Webhook, fields: &Fields<'_>) -> Result<Webhook, A
     {
         webhook.hook_url = hook_url;
     }
-    let is_same_interval = settings::is_interval(fields, stored.interval_ms)?;
-    if !is_same_interval && let Some(interval_ms) = settings::interval_ms(fields, limits)? {
-        webhook.interval_ms = interval_ms;
-    }
+    merge_interval(&mut webhook, fields, limits)?;
     if let Some(names) = settings::object_fields(fields, stored.object_type)? {
         webhook.fields = names;
     }
@@ -75,6 +73,29 @@ fn merged(api: &Api, stored: &Webhook, fields: &Fields<'_>) -> Result<Webhook, A
         webhook.is_paused = is_paused;
     }
     Ok(webhook)
+}
+
+/// What is sent back unchanged passes; null for `interval_max` makes the interval fixed.
+fn merge_interval(webhook: &mut Webhook, fields: &Fields<'_>, limits: &ApiLimits) -> Result<(), ApiError> {
+    let before = (webhook.interval_ms, webhook.interval_max_ms);
+    if !settings::is_interval(fields, "interval", webhook.interval_ms)?
+        && let Some(interval_ms) = settings::interval_ms(fields, "interval", limits)?
+    {
+        webhook.interval_ms = interval_ms;
+    }
+    let is_same = match webhook.interval_max_ms {
+        Some(max) => settings::is_interval(fields, "interval_max", max)?,
+        None => false,
+    };
+    if fields.is_null("interval_max") {
+        webhook.interval_max_ms = None;
+    } else if !is_same && let Some(max) = settings::interval_ms(fields, "interval_max", limits)? {
+        webhook.interval_max_ms = Some(max);
+    }
+    if (webhook.interval_ms, webhook.interval_max_ms) == before {
+        return Ok(());
+    }
+    settings::check_range(fields, webhook.interval_ms, webhook.interval_max_ms)
 }
 
 fn refuse_other_filters(stored: &Webhook, fields: &Fields<'_>) -> Result<(), ApiError> {

@@ -26,6 +26,11 @@ impl<'a> Fields<'a> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
+    /// True if it is there and null, for what null takes out.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_null)
+    }
+
     /// 400 for a field of this object.
     pub(crate) fn error(&self, name: &str, expected: impl std::fmt::Display) -> ApiError {
         ApiError::field(format_args!("{}{name}", self.prefix), expected)

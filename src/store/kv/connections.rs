@@ -7,10 +7,11 @@ use super::lists::{self, SortKey};
 use super::rows::{load, save};
 use super::txn::Txn;
 use super::webhooks::all_of_feed;
-use super::{Pace, Units, deliveries, feeds, subscriptions};
+use super::{Pace, Units, deliveries, feeds, notifications, subscriptions};
 use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
-use crate::store::{Connection, ConnectionQuery, Connections, FeedHealth, StoreError, Wake};
+use crate::store::{Connection, ConnectionQuery, Connections, FeedHealth, NotificationEvent, StoreError, Wake};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 pub(super) const WHAT: &str = "connection";
 
@@ -33,7 +34,36 @@ fn insert(txn: &mut Txn<'_>, new: &Connection) -> Result<(), StoreError> {
         return Err(StoreError::Exists(WHAT));
     }
     txn.put(Tree::Index, index_key(new), &[]);
-    keep(txn, new)
+    keep(txn, new)?;
+    tell(txn, new, NotificationEvent::ConnectionCreated, new.created_at, "the connection was made")
+}
+
+fn tell(
+    txn: &mut Txn<'_>,
+    connection: &Connection,
+    event: NotificationEvent,
+    at: DateTime<Utc>,
+    description: &str,
+) -> Result<(), StoreError> {
+    notifications::write(txn, notifications::of_connection(connection, event, at, description))
+}
+
+/// Tells what a person has changed; what the engine writes by itself leaves `updated_at`.
+fn tell_change(txn: &mut Txn<'_>, old: &Connection, new: &Connection) -> Result<(), StoreError> {
+    let at = new.updated_at;
+    match (old.is_paused, new.is_paused) {
+        (false, true) => tell(txn, new, NotificationEvent::ConnectionPaused, at, "the connection was paused")?,
+        (true, false) => tell(txn, new, NotificationEvent::ConnectionUnpaused, at, "the connection's pause has ended")?,
+        _ => {}
+    }
+    let (is_paused, revision) = (new.is_paused, new.revision);
+    let is_otherwise_same = *new == Connection { is_paused, revision, updated_at: at, ..old.clone() };
+    if old.updated_at == at || is_otherwise_same {
+        return Ok(());
+    }
+    let is_auth = old.auth_revision != new.auth_revision;
+    let description = if is_auth { "the connection has new credentials" } else { "the connection was changed" };
+    tell(txn, new, NotificationEvent::ConnectionUpdated, at, description)
 }
 
 fn replace(txn: &mut Txn<'_>, new: Connection) -> Result<Connection, StoreError> {
@@ -44,12 +74,13 @@ fn replace(txn: &mut Txn<'_>, new: Connection) -> Result<Connection, StoreError>
     let new = Connection {
         workspace_id: old.workspace_id,
         created_at: old.created_at,
-        bucket: old.bucket,
+        bucket: old.bucket.clone(),
         shard: old.shard,
         revision: old.revision + 1,
         ..new
     };
     keep(txn, &new)?;
+    tell_change(txn, &old, &new)?;
     if old.is_paused != new.is_paused {
         pause_feeds(txn, &new)?;
     }
@@ -87,12 +118,12 @@ fn try_feeds(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreErro
     Ok(())
 }
 
-fn delete(txn: &mut Txn<'_>, id: ConnectionId) -> Result<Vec<WebhookId>, StoreError> {
+fn delete(txn: &mut Txn<'_>, id: ConnectionId, now: DateTime<Utc>) -> Result<Vec<WebhookId>, StoreError> {
     let old = connection(txn, id)?.ok_or(StoreError::Missing(WHAT))?;
     let mut deleted = Vec::new();
     for feed in feeds::of_connection(txn, id, usize::MAX)? {
         for webhook in all_of_feed(txn, feed)? {
-            subscriptions::remove(txn, &webhook)?;
+            subscriptions::remove(txn, &webhook, now)?;
             deleted.push(webhook.id);
         }
         if let Some(feed) = feeds::feed(txn, feed)? {
@@ -103,6 +134,7 @@ fn delete(txn: &mut Txn<'_>, id: ConnectionId) -> Result<Vec<WebhookId>, StoreEr
     txn.remove(Tree::Connections, id.as_bytes());
     calls::forget(txn, Scope::connection(id));
     txn.wake(Wake::ConnectionChanged(id));
+    tell(txn, &old, NotificationEvent::ConnectionDeleted, now, "the connection was deleted with its webhooks")?;
     Ok(deleted)
 }
 
@@ -149,7 +181,7 @@ impl<U: Units> Connections for U {
         self.write(Pace::Now, move |txn| replace(txn, connection)).await
     }
 
-    async fn delete_connection(&self, id: ConnectionId) -> Result<Vec<WebhookId>, StoreError> {
-        self.write(Pace::Now, move |txn| delete(txn, id)).await
+    async fn delete_connection(&self, id: ConnectionId, now: DateTime<Utc>) -> Result<Vec<WebhookId>, StoreError> {
+        self.write(Pace::Now, move |txn| delete(txn, id, now)).await
     }
 }

@@ -6,11 +6,11 @@ use super::engine::Read;
 use super::keys::DueKind;
 use super::lists::{self, Due};
 use super::txn::Txn;
-use super::{Pace, Units, leases, listings};
+use super::{Pace, Units, leases, listings, notifications, webhooks};
 use crate::ids::WebhookId;
 use crate::store::{
-    AttemptFinish, Deliveries, DeliveryState, DueRetry, Outcome, Position, ShardId, StoreError, Stream, Wake,
-    WebhookHealth,
+    ApiCall, AttemptFinish, Deliveries, DeliveryState, DueRetry, Notification, NotificationEvent, Outcome, Position,
+    ShardId, StoreError, Stream, Wake, WebhookHealth,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -39,6 +39,9 @@ fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
         }
         Outcome::Retry(retry) => delivery.state.retry = Some(retry),
         Outcome::Unhealthy { message } => {
+            if delivery.state.health == WebhookHealth::Healthy {
+                tell_unhealthy(txn, webhook, &message, call.as_ref(), at)?;
+            }
             delivery.state.health = WebhookHealth::Unhealthy { since: at, message };
         }
     }
@@ -47,6 +50,19 @@ fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
         Some(call) => calls::record(txn, Scope::webhook(webhook), call, Fold::Nothing),
         None => Ok(()),
     }
+}
+
+fn tell_unhealthy(
+    txn: &mut Txn<'_>,
+    id: WebhookId,
+    message: &str,
+    call: Option<&ApiCall>,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let Some(webhook) = webhooks::webhook(txn, id)? else { return Ok(()) };
+    let code = call.map(|call| call.status).filter(|status| *status > 0).map(|status| status.to_string());
+    let new = notifications::of_webhook(&webhook, NotificationEvent::WebhookUnhealthy, at, message);
+    notifications::write(txn, Notification { code, ..new })
 }
 
 /// Moves a position on, never back; true if it moved.

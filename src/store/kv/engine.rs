@@ -73,6 +73,8 @@ trees! {
     Index "index",
     /// kind, id -> nothing: rows of it are to be cleaned up
     Graves "graves",
+    /// workspace, sequence -> JSON
+    Notifications "notifications",
 }
 
 impl Tree {

@@ -88,8 +88,11 @@ pub(super) fn delete(txn: &mut Txn<'_>, feed: &Feed) -> Result<(), StoreError> {
 
 /// What two sets of webhooks ask for together.
 pub(super) fn joined(a: &FeedSettings, b: &FeedSettings) -> FeedSettings {
+    let interval_ms = a.interval_ms.into_iter().chain(b.interval_ms).min();
+    let longest_ms = a.longest_ms().into_iter().chain(b.longest_ms()).min();
     FeedSettings {
-        interval_ms: a.interval_ms.into_iter().chain(b.interval_ms).min(),
+        interval_ms,
+        interval_max_ms: longest_ms.filter(|longest| Some(*longest) > interval_ms),
         keeps_raw: a.keeps_raw || b.keeps_raw,
         tells_created: a.tells_created || b.tells_created,
         tells_deleted: a.tells_deleted || b.tells_deleted,
@@ -106,7 +109,7 @@ pub(super) fn settle(
     if feed.settings == settings {
         return Ok(());
     }
-    let known = feed.settings.interval_ms;
+    let known = (feed.settings.interval_ms, feed.settings.longest_ms());
     let feed = Feed { settings, revision: feed.revision + 1, ..feed };
     save(txn, Tree::Feeds, feed.id.as_bytes(), WHAT, &feed)?;
     let mut head = head::head(txn, feed.id)?.ok_or(StoreError::Missing(WHAT))?;
@@ -116,14 +119,19 @@ pub(super) fn settle(
     let mut marks = marks::marks(txn, feed.id)?.ok_or(StoreError::Missing(WHAT))?;
     let due_before = marks.due;
     marks.is_active = feed.settings.interval_ms.is_some();
-    marks.due = match (known, feed.settings.interval_ms) {
+    marks.due = match (known, feed.settings.interval_ms.zip(feed.settings.longest_ms())) {
         _ if !marks.is_polled() => None,
-        (None, Some(_)) => Some(now),
-        (Some(known), Some(interval)) if interval < known => due_before.map(|due| due.min(later(now, interval))),
+        ((None, _), Some(_)) => Some(now),
+        ((Some(known), _), Some((shortest, _))) if shortest < known => sooner(due_before, now, shortest),
+        ((_, Some(known)), Some((_, longest))) if longest < known => sooner(due_before, now, longest),
         _ => due_before,
     };
     marks::keep(txn, feed.id, due_before, &marks);
     Ok(())
+}
+
+fn sooner(due: Option<DateTime<Utc>>, now: DateTime<Utc>, wait_ms: u64) -> Option<DateTime<Utc>> {
+    due.map(|due| due.min(later(now, wait_ms)))
 }
 
 fn later(now: DateTime<Utc>, ms: u64) -> DateTime<Utc> {
@@ -181,6 +189,10 @@ impl<U: Units> Feeds for U {
             Some(_) => Ok(progress::progress(read, feed, parent)?.unwrap_or_default()),
             None => Ok(Progress::default()),
         })
+    }
+
+    async fn feed_due(&self, id: FeedId) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.read(|read| Ok(marks::marks(read, id)?.and_then(|marks| marks.due)))
     }
 
     async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {

@@ -4,9 +4,12 @@ use super::engine::{Read, Tree};
 use super::keys::{self, Grave, Index};
 use super::rows::{load, save};
 use super::txn::Txn;
-use super::{Pace, Units, deliveries, delivery_row, leases, lists, pages, webhooks};
+use super::{Pace, Units, deliveries, delivery_row, leases, lists, notifications, pages, webhooks};
 use crate::ids::{JobId, WebhookId};
-use crate::store::{JobMode, JobState, ListingCommit, ListingJob, Listings, Position, ShardId, StoreError, Wake};
+use crate::store::{
+    JobMode, JobState, ListingCommit, ListingJob, Listings, Notification, NotificationEvent, Position, ShardId,
+    StoreError, Wake,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use std::cmp::Reverse;
@@ -97,7 +100,25 @@ fn commit(txn: &mut Txn<'_>, commit: ListingCommit) -> Result<ListingJob, StoreE
     job.failures = commit.failures;
     job.updated_at = commit.at;
     keep(txn, &job)?;
+    if let JobState::Failed { .. } = job.state {
+        tell_end(txn, &job)?;
+    }
     Ok(job)
+}
+
+/// Tells that a job has come to its end by itself.
+fn tell_end(txn: &mut Txn<'_>, job: &ListingJob) -> Result<(), StoreError> {
+    let Some(webhook) = webhooks::webhook(txn, job.webhook_id)? else { return Ok(()) };
+    let what = match job.mode {
+        JobMode::Initial => "the initial history",
+        JobMode::Backfill => "the back-fill",
+    };
+    let (code, description) = match &job.state {
+        JobState::Failed { code, message } => (Some(code.clone()), format!("{what} cannot go on: {message}")),
+        _ => (None, format!("{what} is delivered: {} records in {} pages", job.records, job.pages)),
+    };
+    let new = notifications::of_webhook(&webhook, NotificationEvent::BackfillCompleted, job.updated_at, description);
+    notifications::write(txn, Notification { code, ..new })
 }
 
 /// Moves a webhook on in a job's pages, and forgets those it is past; true if it moved. Of a job that is over, nothing
@@ -124,6 +145,7 @@ pub(super) fn pass(
     if is_last {
         bury_spool(txn, &job);
         job.state = JobState::Done;
+        tell_end(txn, &job)?;
     }
     keep(txn, &job)?;
     Ok(has_moved)

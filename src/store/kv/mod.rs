@@ -23,6 +23,7 @@ mod listings;
 mod lists;
 mod log;
 mod marks;
+mod notifications;
 mod pages;
 mod progress;
 mod rows;

@@ -7,9 +7,12 @@ use super::keys::{self, Index};
 use super::rows::save;
 use super::txn::Txn;
 use super::webhooks::{WHAT, all_of_feed, webhook};
-use super::{connections, deliveries, feeds, head, listings};
+use super::{connections, deliveries, feeds, head, listings, notifications};
 use crate::ids::WebhookId;
-use crate::store::{Connection, DeliveryState, Feed, FeedSettings, NewWebhook, Position, StoreError, Wake, Webhook};
+use crate::store::{
+    Connection, DeliveryState, Feed, FeedSettings, NewWebhook, NotificationEvent, Position, StoreError, Wake, Webhook,
+};
+use chrono::{DateTime, Utc};
 
 /// Adds a webhook with all that belongs to it.
 pub(super) fn insert(txn: &mut Txn<'_>, new: NewWebhook) -> Result<Webhook, StoreError> {
@@ -31,7 +34,18 @@ pub(super) fn insert(txn: &mut Txn<'_>, new: NewWebhook) -> Result<Webhook, Stor
         job.webhook_id = new.id;
         listings::insert(txn, job)?;
     }
+    tell(txn, &new, NotificationEvent::WebhookCreated, new.created_at, "the webhook was made")?;
     Ok(new)
+}
+
+fn tell(
+    txn: &mut Txn<'_>,
+    webhook: &Webhook,
+    event: NotificationEvent,
+    at: DateTime<Utc>,
+    description: &str,
+) -> Result<(), StoreError> {
+    notifications::write(txn, notifications::of_webhook(webhook, event, at, description))
 }
 
 /// Makes the feed of a new webhook, or adds what the webhook asks for to the one there is.
@@ -102,29 +116,35 @@ pub(super) fn replace(txn: &mut Txn<'_>, new: Webhook) -> Result<Webhook, StoreE
     let feed = feeds::feed(txn, new.feed_id)?.ok_or(StoreError::Missing(feeds::WHAT))?;
     let settings = FeedSettings::of(&all_of_feed(txn, new.feed_id)?);
     feeds::settle(txn, feed, settings, new.updated_at)?;
+    match (old.is_paused, new.is_paused) {
+        (false, true) => tell(txn, &new, NotificationEvent::WebhookPaused, new.updated_at, "the webhook was paused")?,
+        (true, false) => {
+            tell(txn, &new, NotificationEvent::WebhookUnpaused, new.updated_at, "the webhook's pause has ended")?;
+        }
+        _ => {}
+    }
     Ok(new)
 }
 
 /// Deletes a webhook, and its feed if it was the last.
-pub(super) fn delete(txn: &mut Txn<'_>, id: WebhookId) -> Result<(), StoreError> {
+pub(super) fn delete(txn: &mut Txn<'_>, id: WebhookId, now: DateTime<Utc>) -> Result<(), StoreError> {
     let old = webhook(txn, id)?.ok_or(StoreError::Missing(WHAT))?;
-    remove(txn, &old)?;
+    remove(txn, &old, now)?;
     let Some(feed) = feeds::feed(txn, old.feed_id)? else { return Ok(()) };
     let others = all_of_feed(txn, old.feed_id)?;
     if others.is_empty() {
         return feeds::delete(txn, &feed);
     }
-    // Nothing becomes due sooner when a webhook goes, so that the time does not matter.
-    feeds::settle(txn, feed, FeedSettings::of(&others), old.updated_at)
+    feeds::settle(txn, feed, FeedSettings::of(&others), now)
 }
 
 /// Removes a webhook with what is its own, and leaves the feed alone.
-pub(super) fn remove(txn: &mut Txn<'_>, old: &Webhook) -> Result<(), StoreError> {
+pub(super) fn remove(txn: &mut Txn<'_>, old: &Webhook, now: DateTime<Utc>) -> Result<(), StoreError> {
     listings::remove_all(txn, old.id)?;
     delivery_row::remove(txn, old.id)?;
     index_keys(old).into_iter().for_each(|key| txn.remove(Tree::Index, key));
     txn.remove(Tree::Webhooks, old.id.as_bytes());
     calls::forget(txn, Scope::webhook(old.id));
     txn.wake(Wake::WebhookChanged(old.id));
-    Ok(())
+    tell(txn, old, NotificationEvent::WebhookDeleted, now, "the webhook was deleted")
 }

@@ -8,6 +8,7 @@ use super::{Pace, Units, delivery_row, feeds, subscriptions};
 use crate::ids::{FeedId, WebhookId, WorkspaceId};
 use crate::store::{NewWebhook, ShardId, StoreError, Webhook, WebhookHealth, WebhookQuery, Webhooks};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 pub(super) const WHAT: &str = "webhook";
 /// Feeds of a connection that a list looks through; the API lets a connection have fewer webhooks.
@@ -109,7 +110,7 @@ impl<U: Units> Webhooks for U {
         self.write(Pace::Now, move |txn| subscriptions::replace(txn, webhook)).await
     }
 
-    async fn delete_webhook(&self, id: WebhookId) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| subscriptions::delete(txn, id)).await
+    async fn delete_webhook(&self, id: WebhookId, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.write(Pace::Now, move |txn| subscriptions::delete(txn, id, now)).await
     }
 }

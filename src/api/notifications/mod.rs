@@ -1,0 +1,5 @@
+//! `/unified/notification`: what happened to connections and webhooks.
+
+mod list;
+
+pub(crate) use list::list;
