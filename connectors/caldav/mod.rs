@@ -15,9 +15,9 @@ mod sync;
 mod time;
 
 use crate::contract::{
-    ApiRequest, ApiResponse, AuthField, AuthMethod, AuthScheme, BadRecord, Connector, ConnectorError, CreatedAt,
-    CursorKind, Deletions, Found, GetJob, Listing, Manifest, ObjectSpec, Order, Page, PageJob, Paging, RateLimit,
-    Record, RecordError, TokenField, Verdict, encode_segment,
+    ApiRequest, ApiResponse, AuthField, AuthMethod, AuthScheme, BadRecord, Conditional, Connector, ConnectorError,
+    CreatedAt, CursorKind, Deletions, Found, GetJob, Listing, Manifest, ObjectSpec, Order, Page, PageJob, Paging,
+    RateLimit, Record, RecordError, TokenField, Verdict, encode_segment,
 };
 use crate::model::ObjectType;
 use serde::Serialize;
@@ -66,8 +66,7 @@ static MANIFEST: Manifest = Manifest {
         requests: 60,
         per_ms: 60_000,
         description: "CalDAV names no limit; 60 requests a minute are Anyhook's, out of politeness",
-        remaining_header: None,
-        reset_header: None,
+        ..RateLimit::PLAIN
     },
     native: None,
 };
@@ -90,7 +89,7 @@ const SPEC: ObjectSpec = ObjectSpec {
     filters: &[],
     volatile: &[],
     native: &[],
-    conditional: false,
+    conditional: Conditional::Never,
 };
 
 /// The connector.

@@ -13,9 +13,9 @@ mod request;
 pub use error::{ConnectorError, RecordError, Verdict};
 pub use event::{Arrival, Change, HookJob, NativeEvent, Registration};
 pub use manifest::{
-    AuthField, AuthMethod, AuthScheme, Content, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding,
-    FilterBound, Hmac, KeyForm, Listing, ListingKind, Manifest, NativeSpec, ObjectSpec, Order, Paging, RateLimit,
-    SignatureForm, TimestampSource, TokenField, Verification,
+    AppLimit, AuthField, AuthMethod, AuthScheme, Conditional, Content, CreatedAt, CursorKind, DateLimits, Deletions,
+    Digest, Encoding, FilterBound, Hmac, KeyForm, Listing, ListingKind, Manifest, NativeSpec, ObjectSpec, Order,
+    Paging, RateLimit, SignatureForm, TimestampSource, TokenField, Verification,
 };
 pub use page::{Account, BadRecord, Found, GetJob, Next, Page, PageJob, Parent, Place, Record};
 pub(crate) use request::encode_segment;

@@ -3,8 +3,8 @@
 use super::parts::{User, linked, time, timestamp};
 use super::reference::{REPO_FILTER, checked, repo_of_url, split};
 use crate::contract::{
-    ApiRequest, ApiResponse, Change, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound, GetJob, Listing,
-    ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
+    ApiRequest, ApiResponse, Change, Conditional, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound,
+    GetJob, Listing, ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
 };
 use crate::json::{Mapped, Text, read_record, read_records};
 use crate::model::{ObjectType, RepoCommit};
@@ -38,7 +38,7 @@ pub(super) const SPEC: ObjectSpec = ObjectSpec {
     filters: &[REPO_FILTER, BRANCH_FILTER],
     volatile: &["author", "commit", "committer", "files", "stats"],
     native: &[Change::Created],
-    conditional: true,
+    conditional: Conditional::Etag,
 };
 
 const LISTING: Listing =

@@ -3,8 +3,8 @@
 use super::parts::{Label, User, label_names, logins, page_parameter, time, timestamp};
 use super::reference::{REPO_FILTER, checked, issue_of_url, repo_of_url, split};
 use crate::contract::{
-    ApiRequest, ApiResponse, Change, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound, GetJob, Listing,
-    Next, ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
+    ApiRequest, ApiResponse, Change, Conditional, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound,
+    GetJob, Listing, Next, ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
 };
 use crate::json::{Mapped, Text, read_record, read_records};
 use crate::model::{ObjectType, TaskTask};
@@ -33,7 +33,7 @@ pub(super) const SPEC: ObjectSpec = ObjectSpec {
     filters: &[REPO_FILTER],
     volatile: &["author_association", "reactions"],
     native: &[Change::Created, Change::Updated, Change::Deleted],
-    conditional: true,
+    conditional: Conditional::Etag,
 };
 
 const LISTING: Listing = Listing {

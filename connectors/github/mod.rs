@@ -70,6 +70,10 @@ static MANIFEST: Manifest = Manifest {
         description: "5,000 requests an hour for a person's token, at most 900 of them in a minute",
         remaining_header: Some("x-ratelimit-remaining"),
         reset_header: Some("x-ratelimit-reset"),
+        // "Best practices for using the REST API": without a time, keep away for at least a minute; a 304 is free.
+        silent_pause_ms: 60_000,
+        unchanged_is_free: true,
+        ..RateLimit::PLAIN
     },
     // docs.github.com, "Validating webhook deliveries" and "Webhook events and payloads". Objects in events have other
     // fields than those in listings (issues lack closed_by, pull requests have counts besides), so versions do not

@@ -3,8 +3,8 @@
 use super::parts::{Label, User, label_names, linked, logins, time};
 use super::reference::{REPO_FILTER, checked, split};
 use crate::contract::{
-    ApiRequest, ApiResponse, Change, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound, GetJob, Listing,
-    ListingKind, ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
+    ApiRequest, ApiResponse, Change, Conditional, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound,
+    GetJob, Listing, ListingKind, ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
 };
 use crate::json::{Mapped, Text, read_record, read_records};
 use crate::model::{ObjectType, RepoPullrequest};
@@ -37,7 +37,7 @@ pub(super) const SPEC: ObjectSpec = ObjectSpec {
     filters: &[REPO_FILTER],
     volatile: &["author_association", "base", "head", "merge_commit_sha"],
     native: &[Change::Created, Change::Updated],
-    conditional: true,
+    conditional: Conditional::Etag,
 };
 
 #[derive(Deserialize)]

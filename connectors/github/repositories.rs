@@ -3,8 +3,8 @@
 use super::parts::{User, counted, linked, page_parameter, time, timestamp};
 use super::reference::{REPO_FILTER, checked};
 use crate::contract::{
-    ApiRequest, ApiResponse, Change, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound, ListingKind, Next,
-    ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
+    ApiRequest, ApiResponse, Change, Conditional, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound,
+    ListingKind, Next, ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
 };
 use crate::contract::{GetJob, Listing};
 use crate::json::{Mapped, Text, read_record, read_records};
@@ -50,7 +50,7 @@ pub(super) const SPEC: ObjectSpec = ObjectSpec {
         "watchers_count",
     ],
     native: &[Change::Updated],
-    conditional: true,
+    conditional: Conditional::Etag,
 };
 
 #[derive(Deserialize)]

@@ -12,10 +12,11 @@ mod parts;
 mod search;
 
 use crate::contract::{
-    ApiRequest, ApiResponse, Arrival, AuthField, AuthMethod, AuthScheme, BadRecord, Change, Connector, ConnectorError,
-    Content, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding, FilterBound, Found, GetJob, Hmac, KeyForm,
-    Listing, ListingKind, Manifest, NativeEvent, NativeSpec, ObjectSpec, Order, Page, PageJob, Paging, RateLimit,
-    Record, RecordError, SignatureForm, TimestampSource, TokenField, Verdict, Verification, encode_segment,
+    ApiRequest, ApiResponse, Arrival, AuthField, AuthMethod, AuthScheme, BadRecord, Change, Conditional, Connector,
+    ConnectorError, Content, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding, FilterBound, Found,
+    GetJob, Hmac, KeyForm, Listing, ListingKind, Manifest, NativeEvent, NativeSpec, ObjectSpec, Order, Page, PageJob,
+    Paging, RateLimit, Record, RecordError, SignatureForm, TimestampSource, TokenField, Verdict, Verification,
+    encode_segment,
 };
 use crate::json::{read_record, read_records};
 use crate::model::ObjectType;
@@ -66,8 +67,7 @@ static MANIFEST: Manifest = Manifest {
         per_ms: 1_000,
         description: "5 searches a second for each account; other requests 100 to 190 in ten seconds, and a daily \
                       number, by the subscription",
-        remaining_header: None,
-        reset_header: None,
+        ..RateLimit::PLAIN
     },
     // "Validating requests", version 3. Settings of webhooks belong to the app, so they are made there, not by request.
     native: Some(NativeSpec {
@@ -114,7 +114,7 @@ const fn spec(object_type: ObjectType, raw_object: &'static str) -> ObjectSpec {
         filters: &[],
         volatile: &[],
         native: &[Change::Created, Change::Updated, Change::Deleted],
-        conditional: false,
+        conditional: Conditional::Never,
     }
 }
 

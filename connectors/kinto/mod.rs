@@ -11,9 +11,9 @@
 mod contact;
 
 use crate::contract::{
-    ApiRequest, ApiResponse, AuthField, AuthMethod, AuthScheme, Connector, ConnectorError, CreatedAt, CursorKind,
-    Deletions, FilterBound, Found, GetJob, Listing, ListingKind, Manifest, Next, ObjectSpec, Order, Page, PageJob,
-    Paging, RateLimit, TokenField, Verdict, encode_segment,
+    ApiRequest, ApiResponse, AuthField, AuthMethod, AuthScheme, Conditional, Connector, ConnectorError, CreatedAt,
+    CursorKind, Deletions, FilterBound, Found, GetJob, Listing, ListingKind, Manifest, Next, ObjectSpec, Order, Page,
+    PageJob, Paging, RateLimit, TokenField, Verdict, encode_segment,
 };
 use crate::json::{Text, read_record, read_records};
 use crate::model::ObjectType;
@@ -78,8 +78,8 @@ static MANIFEST: Manifest = Manifest {
         per_ms: 60_000,
         description: "Kinto has no limit of its own; 60 requests a minute are Anyhook's, out of politeness. A busy \
                       server's Backoff and Retry-After are honoured.",
-        remaining_header: None,
         reset_header: Some("backoff"),
+        ..RateLimit::PLAIN
     },
     native: None,
 };
@@ -107,7 +107,7 @@ const SPEC: ObjectSpec = ObjectSpec {
     filters: &[],
     volatile: &[],
     native: &[],
-    conditional: true,
+    conditional: Conditional::Etag,
 };
 
 /// The connector.

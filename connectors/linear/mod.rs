@@ -10,10 +10,10 @@ mod objects;
 mod query;
 
 use crate::contract::{
-    ApiRequest, ApiResponse, Arrival, AuthField, AuthMethod, AuthScheme, Change, Connector, ConnectorError, Content,
-    CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding, FilterBound, Found, GetJob, Hmac, HookJob, KeyForm,
-    Listing, ListingKind, Manifest, NativeEvent, NativeSpec, Next, ObjectSpec, Order, Page, PageJob, Paging, RateLimit,
-    Registration, SignatureForm, TimestampSource, TokenField, Verdict, Verification,
+    ApiRequest, ApiResponse, Arrival, AuthField, AuthMethod, AuthScheme, Change, Conditional, Connector,
+    ConnectorError, Content, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding, FilterBound, Found,
+    GetJob, Hmac, HookJob, KeyForm, Listing, ListingKind, Manifest, NativeEvent, NativeSpec, Next, ObjectSpec, Order,
+    Page, PageJob, Paging, RateLimit, Registration, SignatureForm, TimestampSource, TokenField, Verdict, Verification,
 };
 use crate::model::ObjectType;
 
@@ -63,6 +63,7 @@ static MANIFEST: Manifest = Manifest {
                       2,000,000 points for an OAuth application",
         remaining_header: Some("x-ratelimit-requests-remaining"),
         reset_header: Some("x-ratelimit-requests-reset"),
+        ..RateLimit::PLAIN
     },
     // linear.app/developers/webhooks, "Securing webhooks": the signed time is in the body alone.
     native: Some(NativeSpec {
@@ -113,7 +114,7 @@ const fn spec(object_type: ObjectType, raw_object: &'static str, deletions: Dele
         filters: &[],
         volatile: &[],
         native: &[Change::Created, Change::Updated, Change::Deleted],
-        conditional: false,
+        conditional: Conditional::Never,
     }
 }
 

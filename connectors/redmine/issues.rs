@@ -3,8 +3,8 @@
 use super::parts::{Named, date, id, ids, name, text, time, timestamp};
 use super::{LATE_VISIBILITY_MS, PAGE_SIZE};
 use crate::contract::{
-    ApiRequest, ApiResponse, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound, Listing, ListingKind,
-    ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
+    ApiRequest, ApiResponse, Conditional, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound, Listing,
+    ListingKind, ObjectSpec, Order, Page, PageJob, Paging, Record, RecordError,
 };
 use crate::json::{Id, Mapped, Text, read_record, read_records};
 use crate::model::{Number, ObjectType, TaskTask, TicketingTicket, Timestamp};
@@ -37,7 +37,7 @@ const fn spec(object_type: ObjectType) -> ObjectSpec {
         filters: &[PROJECT_FILTER],
         volatile: &[],
         native: &[],
-        conditional: false,
+        conditional: Conditional::Never,
     }
 }
 

@@ -48,8 +48,7 @@ static MANIFEST: Manifest = Manifest {
         requests: 120,
         per_ms: 60_000,
         description: "Redmine has no limit of its own; 120 requests a minute are Anyhook's, out of politeness",
-        remaining_header: None,
-        reset_header: None,
+        ..RateLimit::PLAIN
     },
     native: None,
 };

@@ -3,8 +3,8 @@
 use super::parts::{Named, id, text, time};
 use super::{LATE_VISIBILITY_MS, PAGE_SIZE};
 use crate::contract::{
-    ApiRequest, ApiResponse, ConnectorError, CreatedAt, CursorKind, Deletions, Listing, ObjectSpec, Order, Page,
-    PageJob, Paging, Record, RecordError,
+    ApiRequest, ApiResponse, Conditional, ConnectorError, CreatedAt, CursorKind, Deletions, Listing, ObjectSpec, Order,
+    Page, PageJob, Paging, Record, RecordError,
 };
 use crate::json::{Id, Mapped, Text, read_record, read_records};
 use crate::model::{ObjectType, TaskProject};
@@ -33,7 +33,7 @@ pub(super) const SPEC: ObjectSpec = ObjectSpec {
     filters: &[],
     volatile: &[],
     native: &[],
-    conditional: false,
+    conditional: Conditional::Never,
 };
 
 #[derive(Deserialize)]

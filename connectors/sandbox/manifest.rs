@@ -1,9 +1,9 @@
 //! What the sandbox is and can do.
 
 use crate::contract::{
-    AuthField, AuthMethod, AuthScheme, Change, Content, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding,
-    FilterBound, Hmac, KeyForm, Listing, Manifest, NativeSpec, ObjectSpec, Order, Paging, RateLimit, SignatureForm,
-    TimestampSource, TokenField, Verification,
+    AuthField, AuthMethod, AuthScheme, Change, Conditional, Content, CreatedAt, CursorKind, DateLimits, Deletions,
+    Digest, Encoding, FilterBound, Hmac, KeyForm, Listing, Manifest, NativeSpec, ObjectSpec, Order, Paging, RateLimit,
+    SignatureForm, TimestampSource, TokenField, Verification,
 };
 use crate::model::ObjectType;
 
@@ -55,6 +55,7 @@ pub(super) static MANIFEST: Manifest = Manifest {
                       another limit.",
         remaining_header: Some("x-ratelimit-remaining"),
         reset_header: Some("x-ratelimit-reset"),
+        ..RateLimit::PLAIN
     },
     native: Some(NativeSpec {
         verification: Verification::Hmac(Hmac {
@@ -103,7 +104,7 @@ const fn spec(object_type: ObjectType, raw_object: &'static str) -> ObjectSpec {
         filters: &[],
         volatile: &[],
         native: &[Change::Created, Change::Updated, Change::Deleted],
-        conditional: true,
+        conditional: Conditional::Etag,
     }
 }
 

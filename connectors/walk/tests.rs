@@ -1,5 +1,5 @@
 use super::*;
-use crate::contract::{BadRecord, CreatedAt, Deletions, Record, RecordError};
+use crate::contract::{BadRecord, Conditional, CreatedAt, Deletions, Record, RecordError};
 use crate::model::ObjectType;
 use proptest::prelude::*;
 use std::borrow::Cow;
@@ -34,7 +34,7 @@ fn spec(listing: Listing, result_window: Option<u32>) -> ObjectSpec {
         filters: &[],
         volatile: &[],
         native: &[],
-        conditional: false,
+        conditional: Conditional::Never,
     }
 }
 

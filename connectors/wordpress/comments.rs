@@ -3,8 +3,8 @@
 use super::PAGE_SIZE;
 use super::text::{Rendered, pointer, time};
 use crate::contract::{
-    ApiRequest, BadRecord, CreatedAt, CursorKind, Deletions, Listing, ObjectSpec, Order, PageJob, Paging, Record,
-    RecordError, encode_segment,
+    ApiRequest, BadRecord, Conditional, CreatedAt, CursorKind, Deletions, Listing, ObjectSpec, Order, PageJob, Paging,
+    Record, RecordError, encode_segment,
 };
 use crate::json::{Id, Mapped, Text, read_record, read_records};
 use crate::model::{KmsComment, ObjectType};
@@ -33,7 +33,7 @@ pub(super) const SPEC: ObjectSpec = ObjectSpec {
     filters: &[PAGE_FILTER],
     volatile: &["_links", "author_avatar_urls"],
     native: &[],
-    conditional: false,
+    conditional: Conditional::Never,
 };
 
 #[derive(Deserialize)]

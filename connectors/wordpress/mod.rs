@@ -61,8 +61,7 @@ static MANIFEST: Manifest = Manifest {
         requests: 60,
         per_ms: 60_000,
         description: "WordPress has no limit of its own; 60 requests a minute are Anyhook's, out of politeness",
-        remaining_header: None,
-        reset_header: None,
+        ..RateLimit::PLAIN
     },
     native: None,
 };

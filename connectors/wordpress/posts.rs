@@ -3,8 +3,8 @@
 use super::PAGE_SIZE;
 use super::text::{Rendered, plain, pointer, time, timestamp};
 use crate::contract::{
-    ApiRequest, BadRecord, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound, GetJob, Listing, ObjectSpec,
-    Order, PageJob, Paging, Parent, Record, RecordError, encode_segment,
+    ApiRequest, BadRecord, Conditional, ConnectorError, CreatedAt, CursorKind, Deletions, FilterBound, GetJob, Listing,
+    ObjectSpec, Order, PageJob, Paging, Parent, Record, RecordError, encode_segment,
 };
 use crate::json::{Id, Mapped, Text, read_record, read_records};
 use crate::model::{KmsPage, Metadata, ObjectType};
@@ -52,7 +52,7 @@ pub(super) const SPEC: ObjectSpec = ObjectSpec {
     // What plugins render anew with each request, and links that count revisions.
     volatile: &["_links", "class_list", "content", "excerpt"],
     native: &[],
-    conditional: false,
+    conditional: Conditional::Never,
 };
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@
 use crate::context::Context;
 use crate::credentials::Credentials;
 use crate::ids::{ConnectionId, FeedId};
+use crate::poll::budget::Caller;
 use crate::poll::error::PollError;
 use crate::poll::transport::Vendors;
 use crate::store::{ApiCall, CallKind, Connection, Registered, StoreError, Webhook, WebhookKind};
@@ -134,7 +135,7 @@ impl Registrations {
         connector: &dyn Connector,
         job: &HookJob<'_>,
     ) -> Result<Registration, PollError> {
-        let answer = self.vendors.call(connection, request).await?;
+        let answer = self.vendors.call(Caller::single(connection.id), connection, request).await?;
         match answer.verdict {
             Verdict::Read => Ok(connector.read_registration(job, &answer.response())?),
             _ => Err(PollError::permanent(
@@ -152,7 +153,7 @@ impl Registrations {
         let job = job(&last.webhook, &last.connection, &ingress_url, &secret);
         let registration = Registration { id: registered.id.clone(), secret: None };
         let request = connector.remove_request(&job, &registration)?;
-        let result = self.vendors.call(&last.connection, &request).await;
+        let result = self.vendors.call(Caller::single(last.connection.id), &last.connection, &request).await;
         self.record(last, "remove webhook", &request, result.as_ref().err()).await;
         result.map(|_| ())
     }

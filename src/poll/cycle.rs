@@ -1,5 +1,6 @@
 //! One poll of one feed, from its due time to its next: what is read, what it came to, and when to come again.
 
+use super::budget::Caller;
 use super::error::PollError;
 use super::reading::Run;
 use super::tally::Tally;
@@ -73,7 +74,7 @@ async fn read(
             message: "the feed's log is full: its webhooks are not being delivered".to_owned(),
         });
     }
-    match vendors.parents(connector, spec, connection, feed, &mut tally.cost).await? {
+    match vendors.parents(Caller::poll(feed.id), connector, spec, connection, feed, &mut tally.cost).await? {
         None => state.started_at = Some(run.read(state, None, tally).await?),
         Some(parents) => {
             let mut failed = None;

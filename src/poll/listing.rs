@@ -2,6 +2,7 @@
 //!
 //! The ledger is not asked and not written: history is told whole, and only the live line writes versions.
 
+use super::budget::Caller;
 use super::cycle::object_spec;
 use super::error::PollError;
 use super::sift::{PageForm, Pages};
@@ -47,7 +48,14 @@ impl<'a> Listing<'a> {
     pub async fn step(&self, job: &ListingJob, kept: &mut Option<JobWalk>) -> Result<ListingJob, PollError> {
         let parents = self
             .vendors
-            .parents(self.connector, self.spec, self.connection, self.feed, &mut CallCost::default())
+            .parents(
+                Caller::job(job.id),
+                self.connector,
+                self.spec,
+                self.connection,
+                self.feed,
+                &mut CallCost::default(),
+            )
             .await?;
         let parent = match &parents {
             None => None,
@@ -114,7 +122,7 @@ impl<'a> Listing<'a> {
             limit: walk.limit(),
         };
         let request = self.connector.page_request(&page_job)?;
-        let answer = self.vendors.call(self.connection, &request).await?;
+        let answer = self.vendors.call(Caller::job(job.id), self.connection, &request).await?;
         match answer.verdict {
             Verdict::CursorExpired => return Err(PollError::CursorExpired),
             Verdict::NotFound => {

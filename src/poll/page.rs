@@ -1,5 +1,6 @@
 //! One page of a run: asked for, read, judged and handed to the store.
 
+use super::budget::Caller;
 use super::commits::Commits;
 use super::diff::DiffRules;
 use super::error::PollError;
@@ -10,7 +11,7 @@ use super::transport::VendorAnswer;
 use super::window;
 use crate::log::{Found, PageMeta};
 use crate::store::{LedgerEntry, PageCommit, Progress};
-use anyhook_connectors::contract::{Next, Page, PageJob, Parent, Place, Verdict};
+use anyhook_connectors::contract::{Conditional, Next, Page, PageJob, Parent, Place, Verdict};
 use anyhook_connectors::walk::{Step, Walk};
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
@@ -24,14 +25,15 @@ impl Run<'_> {
         tally: &mut Tally,
     ) -> Result<VendorAnswer, PollError> {
         let mut request = self.connector.page_request(job)?;
-        if self.spec.conditional
+        if self.spec.conditional == Conditional::Etag
             && job.place == Place::Start
             && !pass.window.is_baseline
             && let Some(etag) = &pass.progress.etag
         {
             request = request.header("if-none-match", etag.clone());
         }
-        let answer = self.vendors.call_costed(self.connection, &request, &mut tally.cost).await?;
+        let caller = if pass.window.is_baseline { Caller::baseline(self.feed.id) } else { Caller::poll(self.feed.id) };
+        let answer = self.vendors.call_costed(caller, self.connection, &request, &mut tally.cost).await?;
         match answer.verdict {
             Verdict::CursorExpired => Err(PollError::CursorExpired),
             Verdict::NotFound => Err(PollError::permanent(
@@ -90,7 +92,10 @@ impl Run<'_> {
         if is_end {
             progress.cursor = page.cursor.clone().or(progress.cursor);
             if !answer.is_unchanged() {
-                let tag = answer.headers.get("etag").filter(|_| self.spec.conditional && pass.pages == 1);
+                let tag = answer
+                    .headers
+                    .get("etag")
+                    .filter(|_| self.spec.conditional == Conditional::Etag && pass.pages == 1);
                 progress.etag = tag.map(str::to_owned);
             }
         }

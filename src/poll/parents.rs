@@ -1,6 +1,7 @@
 //! The parents under which a feed's records live: named by its filters, or listed and kept for a while. The parts of a
 //! listing that the vendor has in several places are read the same way.
 
+use super::budget::Caller;
 use super::error::PollError;
 use super::transport::{CallCost, Vendors};
 use crate::ids::FeedId;
@@ -34,6 +35,7 @@ impl Vendors {
     /// old delays its records and loses none.
     pub(super) async fn parents(
         &self,
+        caller: Caller,
         connector: &dyn Connector,
         spec: &ObjectSpec,
         connection: &Connection,
@@ -62,7 +64,7 @@ impl Vendors {
                 format!("the integration lists no {parent_type}, under which these records live"),
             )
         })?;
-        let parents = Arc::new(self.list_parents(connector, parent_spec, connection, cost).await?);
+        let parents = Arc::new(self.list_parents(caller, connector, parent_spec, connection, cost).await?);
         let mut lists = self.parent_lists.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lists.len() >= FEEDS_MAX {
             lists.clear();
@@ -73,6 +75,7 @@ impl Vendors {
 
     async fn list_parents(
         &self,
+        caller: Caller,
         connector: &dyn Connector,
         spec: &'static ObjectSpec,
         connection: &Connection,
@@ -94,7 +97,7 @@ impl Vendors {
                 place: walk.place(),
                 limit: walk.limit(),
             };
-            let answer = self.call_costed(connection, &connector.page_request(&job)?, cost).await?;
+            let answer = self.call_costed(caller, connection, &connector.page_request(&job)?, cost).await?;
             if answer.verdict == Verdict::NotFound {
                 return Err(PollError::permanent(
                     "not_found",

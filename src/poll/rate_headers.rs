@@ -79,6 +79,7 @@ mod tests {
         description: "",
         remaining_header: Some("x-left"),
         reset_header: Some("x-reset"),
+        ..RateLimit::PLAIN
     };
 
     fn read(pairs: &[(&str, &str)]) -> Hint {

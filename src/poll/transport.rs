@@ -2,7 +2,7 @@
 //!
 //! Whoever calls gets an answer to be read, or a [`PollError`] that says what is to be done.
 
-use super::budget::{Budget, Budgets, Pace};
+use super::budget::{Budget, Budgets, Caller, Pace};
 use super::error::PollError;
 use super::parents::ParentLists;
 use super::refresh::Turns;
@@ -103,17 +103,24 @@ impl Vendors {
     }
 
     /// Asks the vendor once, for parts that make single calls.
-    pub async fn call(&self, connection: &Connection, request: &ApiRequest) -> Result<VendorAnswer, PollError> {
-        self.call_costed(connection, request, &mut CallCost::default()).await
+    pub async fn call(
+        &self,
+        caller: Caller,
+        connection: &Connection,
+        request: &ApiRequest,
+    ) -> Result<VendorAnswer, PollError> {
+        self.call_costed(caller, connection, request, &mut CallCost::default()).await
     }
 
     /// Asks the vendor, retrying what may pass, and adds up what it cost.
     pub async fn call_costed(
         &self,
+        caller: Caller,
         connection: &Connection,
         request: &ApiRequest,
         cost: &mut CallCost,
     ) -> Result<VendorAnswer, PollError> {
+        let _ = caller;
         let connector = self.connector(connection)?;
         let budget = self.budget(connection, connector).await?;
         let mut connection = std::borrow::Cow::Borrowed(connection);

@@ -163,7 +163,7 @@ pub fn forget_before(spec: &ObjectSpec, progress: &Progress, depth: Depth) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhook_connectors::contract::{FilterBound, Listing, Order, Paging};
+    use anyhook_connectors::contract::{Conditional, FilterBound, Listing, Order, Paging};
     use anyhook_connectors::model::ObjectType;
 
     const LISTING: Listing = Listing {
@@ -187,7 +187,7 @@ mod tests {
         filters: &[],
         volatile: &[],
         native: &[],
-        conditional: false,
+        conditional: Conditional::Never,
     };
 
     fn at(second: i64) -> DateTime<Utc> {

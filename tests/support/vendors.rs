@@ -2,8 +2,8 @@
 //! against one that can be told what to do.
 
 use anyhook_connectors::contract::{
-    ApiRequest, ApiResponse, Connector, ConnectorError, CreatedAt, CursorKind, FilterBound, Found, GetJob, Listing,
-    ListingKind, Manifest, Next, ObjectSpec, Order, Page, PageJob, Paging, Verdict,
+    ApiRequest, ApiResponse, Conditional, Connector, ConnectorError, CreatedAt, CursorKind, FilterBound, Found, GetJob,
+    Listing, ListingKind, Manifest, Next, ObjectSpec, Order, Page, PageJob, Paging, Verdict,
 };
 use anyhook_connectors::sandbox::Sandbox;
 use chrono::{SecondsFormat, TimeDelta};
@@ -49,7 +49,7 @@ fn change(name: &str, spec: ObjectSpec) -> ObjectSpec {
     match name {
         NEWEST_FIRST => ObjectSpec {
             live: live(CursorKind::Updated(FilterBound::ReadUntil), Order::UpdatedDescending),
-            conditional: false,
+            conditional: Conditional::Never,
             ..spec
         },
         WHOLE => ObjectSpec { live: live(CursorKind::Nothing, Order::Stable), ..spec },

@@ -4,6 +4,10 @@
 //! or none left until the window ends). A budget is asked and never waited in: it says when to come again. The gate only
 //! ever moves out, and is kept in the store by whoever observes it.
 
+mod caller;
+
+pub use caller::{Caller, Priority};
+
 use anyhook_connectors::contract::RateLimit;
 use governor::clock::{Clock as GovernorClock, Reference};
 use governor::middleware::StateInformationMiddleware;
