@@ -53,6 +53,7 @@ pub struct Walk {
     stride: u64,
     furthest: u64,
     is_history: bool,
+    filters: bool,
 }
 
 impl Walk {
@@ -84,6 +85,7 @@ impl Walk {
             stride: 0,
             furthest: 0,
             is_history: kind == ListingKind::History,
+            filters,
         }
     }
 
@@ -141,8 +143,8 @@ impl Walk {
         match &page.next {
             Next::End => Ok(Step::End),
             _ if self.is_past_bound(page) => Ok(Step::End),
-            Next::Token(token) => self.follow(token, 0),
-            Next::Later { token, wait_ms } => self.follow(token, *wait_ms),
+            Next::Token(token) => self.follow(page, token, 0),
+            Next::Later { token, wait_ms } => self.follow(page, token, *wait_ms),
             Next::More if self.seeking => self.seek(page, None),
             Next::From(reached) if self.seeking => self.seek(page, Some(*reached)),
             Next::More | Next::From(_) => self.advance(page),
@@ -219,12 +221,29 @@ impl Walk {
         Ok(Step::Ask)
     }
 
-    fn follow(&mut self, token: &str, wait_ms: u64) -> Result<Step, WalkError> {
+    fn follow(&mut self, page: &Page<'_>, token: &str, wait_ms: u64) -> Result<Step, WalkError> {
         if self.at.token.as_deref() == Some(token) && wait_ms == 0 {
             return Err(WalkError::Cycle);
         }
+        self.note_reached(page);
         self.at.token = Some(token.to_owned());
         Ok(if wait_ms == 0 { Step::Ask } else { Step::Wait(wait_ms) })
+    }
+
+    /// How far a history by tokens has come, so that it can go on by time where the vendor refuses the next token.
+    fn note_reached(&mut self, page: &Page<'_>) {
+        if !(self.is_history && self.filters && self.ascends()) {
+            self.at.reached = None;
+            return;
+        }
+        let last = page.records.iter().filter_map(|record| record.updated_at).max();
+        match (last, self.at.reached) {
+            (Some(last), reached) if reached.is_none_or(|reached| last > reached) => {
+                self.at.told = self.told_since(page, last - self.granule);
+                self.at.reached = Some(last);
+            }
+            _ => self.tell_more(page),
+        }
     }
 
     /// By time: from the last one seen, by offset only while the time does not move. `reached` is the last time among

@@ -26,6 +26,18 @@ pub struct Checkpoint {
     /// live has a ledger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<u64>,
+    /// Up to which `updated_at` a history that is walked by tokens in that order has been listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<DateTime<Utc>>,
+}
+
+impl Checkpoint {
+    /// Where to go on once the vendor refuses the token: from the time that was reached. None where the listing has to
+    /// be begun anew, because it is not in the order of `updated_at` or takes no lower bound of it.
+    pub fn without_token(&self) -> Option<Checkpoint> {
+        let from = self.reached?;
+        Some(Checkpoint { from: Some(from), told: self.told.clone(), ..Checkpoint::default() })
+    }
 }
 
 /// Why a walk cannot go on. All but [`WalkError::Shrinking`] are permanent: the same listing would end the same way.

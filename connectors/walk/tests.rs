@@ -344,3 +344,28 @@ fn a_listing_that_keeps_losing_its_place_is_an_error() {
         (0..1_000).find_map(|n| walk.step(&page(vec![record(2 * n, 0), record(2 * n + 1, 0)], Next::More)).err());
     assert_eq!(outcome, Some(WalkError::Shrinking));
 }
+
+#[test]
+fn a_history_by_tokens_in_order_goes_on_without_its_token() {
+    let spec = spec(BY_TOKEN, None);
+    let token = |text: &str| Next::Token(text.to_owned());
+    let mut walk = Walk::new(&spec, ListingKind::History, None, 3, None);
+    walk.step(&page(vec![record(1, 1), record(2, 5), record(3, 7)], token("a"))).unwrap();
+    walk.step(&page(vec![record(4, 7), record(5, 7)], token("b"))).unwrap();
+    let renewed = walk.checkpoint().without_token().unwrap();
+    let mut again = Walk::new(&spec, ListingKind::History, None, 3, Some(renewed));
+    assert_eq!((again.updated_gte(), again.place()), (Some(at(7)), Place::Start));
+    let told: Vec<bool> = (3..=6).map(|id| again.is_told(&record(id, 7))).collect();
+    assert_eq!(told, [true, true, true, false], "of one time, also over pages");
+    again.step(&page(vec![record(6, 7), record(7, 9)], token("c"))).unwrap();
+    assert_eq!(again.checkpoint().without_token().unwrap().from, Some(at(9)));
+
+    let mut walk = Walk::new(&spec, ListingKind::History, None, 3, None);
+    walk.step(&page(vec![record(1, 9), record(2, 5)], token("a"))).unwrap();
+    assert_eq!(walk.checkpoint().without_token(), None, "the vendor does not keep to the order");
+    let unfiltered = Listing { cursor: CursorKind::Nothing, ..BY_TOKEN };
+    let spec = self::spec(unfiltered, None);
+    let mut walk = Walk::new(&spec, ListingKind::History, None, 3, None);
+    walk.step(&page(vec![record(1, 1), record(2, 5)], token("a"))).unwrap();
+    assert_eq!(walk.checkpoint().without_token(), None, "there is no filter to go on by");
+}

@@ -25,6 +25,10 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         )
         .route("/unified/webhook/{id}/trigger", put(webhooks::trigger).patch(webhooks::trigger))
         .route("/unified/webhook/{id}/resume", put(webhooks::resume).patch(webhooks::resume))
+        .route(
+            "/unified/webhook/{id}/backfill",
+            get(webhooks::get_backfill).post(webhooks::backfill).delete(webhooks::cancel_backfill),
+        )
         .route("/unified/connection", get(connections::list).post(connections::create))
         .route(
             "/unified/connection/{id}",

@@ -1,6 +1,7 @@
 //! Shapes of the public API that more than one part writes.
 
 pub mod api_call;
+pub mod backfill;
 pub mod connection;
 pub mod integration;
 pub mod notification;

@@ -9,7 +9,7 @@ use super::signal::{CHANGED, JOB, Signal};
 use super::subscriber::Subscriber;
 use crate::ids::WebhookId;
 use crate::store::{
-    AttemptFinish, DeliveryState, Lease, Outcome, Retry, Store, StoreError, Stream, Webhook, WebhookHealth,
+    AttemptFinish, DeliveryState, Lease, Outcome, Position, Retry, Store, StoreError, Stream, Webhook, WebhookHealth,
 };
 use chrono::{TimeDelta, Utc};
 use std::sync::Arc;
@@ -17,9 +17,6 @@ use std::sync::atomic::Ordering;
 
 /// Attempts after which a pump lets others have their turn.
 const ATTEMPTS_PER_TURN: u32 = 64;
-
-/// Jobs of a webhook that are looked at; the open one is among the newest.
-const JOBS_MAX: usize = 8;
 
 /// One webhook's loop.
 pub(super) struct Pump {
@@ -30,6 +27,8 @@ pub(super) struct Pump {
     pub(super) is_stale: bool,
     pub(super) live: Cursor,
     pub(super) listing: Option<Listing>,
+    /// Log pages from this one on wait for a back-fill's page.
+    pub(super) held_from: Option<u64>,
     pub(super) signal: Arc<Signal>,
     pub(super) attempts: u32,
     pub(super) passed: u64,
@@ -38,8 +37,8 @@ pub(super) struct Pump {
 
 /// Serves a webhook until nothing is left to do, or something stops it.
 pub(super) async fn run(shared: Arc<Shared>, webhook: WebhookId, signal: Arc<Signal>) -> Halt {
-    let looks_for_jobs = signal.take() & (CHANGED | JOB) != 0;
-    let mut pump = match Pump::load(&shared, webhook, &signal, looks_for_jobs).await {
+    signal.take();
+    let mut pump = match Pump::load(&shared, webhook, &signal).await {
         Ok(pump) => pump,
         Err(halt) => return halt,
     };
@@ -57,12 +56,7 @@ pub(super) async fn run(shared: Arc<Shared>, webhook: WebhookId, signal: Arc<Sig
 }
 
 impl Pump {
-    async fn load(
-        shared: &Arc<Shared>,
-        id: WebhookId,
-        signal: &Arc<Signal>,
-        looks_for_jobs: bool,
-    ) -> Result<Self, Halt> {
+    async fn load(shared: &Arc<Shared>, id: WebhookId, signal: &Arc<Signal>) -> Result<Self, Halt> {
         let store = &shared.context.store;
         let webhook = store.webhook(id).await?.ok_or(Halt::Gone)?;
         let lease = shared.context.leases.lease(webhook.shard).ok_or(Halt::Elsewhere)?;
@@ -71,7 +65,7 @@ impl Pump {
             return Err(Halt::Resting);
         }
         rest(shared, &webhook).await?;
-        let listing = listing(&**store, id, &state, looks_for_jobs).await?;
+        let listing = listing(&**store, &state).await?;
         let subscriber = match Subscriber::new(webhook, &shared.context.limits.deliver) {
             Ok(subscriber) => subscriber,
             Err(error) => {
@@ -86,6 +80,7 @@ impl Pump {
             shared: shared.clone(),
             live: Cursor::at(state.position),
             listing,
+            held_from: state.beside.and_then(|beside| beside.held_from),
             retry: state.retry,
             subscriber,
             commits: Commits::default(),
@@ -132,14 +127,15 @@ impl Pump {
     async fn reload(&mut self) -> Result<(), Halt> {
         self.settle().await?;
         let (attempts, pages_since_mark) = (self.attempts, self.pages_since_mark);
-        *self = Pump::load(&self.shared, self.subscriber.webhook.id, &self.signal, true).await?;
+        *self = Pump::load(&self.shared, self.subscriber.webhook.id, &self.signal).await?;
         (self.attempts, self.pages_since_mark) = (attempts, pages_since_mark);
         Ok(())
     }
 
-    /// A job that is over is not delivered any more; a new one is.
+    /// A job that is over is not delivered any more; a new one is, and what waited for it may go.
     async fn job_changed(&mut self) -> Result<(), Halt> {
-        if self.is_listing_open().await? { Ok(()) } else { self.reload().await }
+        let is_known = self.held_from.is_none() && self.is_listing_open().await?;
+        if is_known { Ok(()) } else { self.reload().await }
     }
 
     async fn is_listing_open(&mut self) -> Result<bool, Halt> {
@@ -168,8 +164,8 @@ impl Pump {
     }
 
     /// What has to be so for an attempt to begin, read at the last moment. False if the webhook is another than the
-    /// batch was cut for.
-    pub(super) async fn may_attempt(&mut self, stream: Stream) -> Result<bool, Halt> {
+    /// batch was cut for, or the batch has to wait for a back-fill's page.
+    pub(super) async fn may_attempt(&mut self, stream: Stream, position: Position) -> Result<bool, Halt> {
         if self.shared.stop.is_cancelled() {
             return Err(Halt::Stopped);
         }
@@ -177,11 +173,21 @@ impl Pump {
             self.commits.settle().await?;
             return Err(Halt::Later("the store does not take outcomes".to_owned()));
         }
-        let webhook = self.shared.context.store.webhook(self.subscriber.webhook.id).await?.ok_or(Halt::Gone)?;
+        let (store, id) = (&self.shared.context.store, self.subscriber.webhook.id);
+        let webhook = store.webhook(id).await?.ok_or(Halt::Gone)?;
+        if stream == Stream::Live {
+            let state = store.delivery(id).await?.ok_or(Halt::Gone)?;
+            self.held_from = state.beside.and_then(|beside| beside.held_from);
+        }
         rest(&self.shared, &webhook).await?;
         self.is_stale |= webhook.revision != self.subscriber.webhook.revision;
         self.is_stale |= stream != Stream::Live && !self.is_listing_open().await?;
-        Ok(!self.is_stale)
+        Ok(!self.is_stale && !self.is_held(stream, position))
+    }
+
+    /// True for a log page that waits for a back-fill's page.
+    pub(super) fn is_held(&self, stream: Stream, position: Position) -> bool {
+        stream == Stream::Live && self.held_from.is_some_and(|from| position.sequence >= from)
     }
 
     pub(super) async fn keys(&mut self) -> Result<Arc<Keys>, Halt> {
@@ -191,25 +197,10 @@ impl Pump {
     }
 }
 
-/// The listing to deliver: the one that the log waits for, the one being retried, or one beside the log. The last is
-/// looked for only where a job may have changed, since that costs a look at all of a webhook's jobs.
-async fn listing(
-    store: &dyn Store,
-    webhook: WebhookId,
-    state: &DeliveryState,
-    looks_for_jobs: bool,
-) -> Result<Option<Listing>, Halt> {
-    let retried = match state.retry.as_ref().map(|retry| retry.stream) {
-        Some(Stream::Listing(job)) => Some(job),
-        _ => None,
-    };
-    if let Some(job) = state.listing.or(retried) {
-        return Ok(store.job(job).await?.and_then(|job| Listing::of(&job)));
-    }
-    if !looks_for_jobs {
-        return Ok(None);
-    }
-    Ok(store.jobs_of_webhook(webhook, JOBS_MAX).await?.iter().find_map(Listing::of))
+/// The listing to deliver: the one that the log waits for, or the one beside the log.
+async fn listing(store: &dyn Store, state: &DeliveryState) -> Result<Option<Listing>, Halt> {
+    let Some(job) = state.listing.or(state.beside.map(|beside| beside.job)) else { return Ok(None) };
+    Ok(store.job(job).await?.and_then(|job| Listing::of(&job)))
 }
 
 /// Paused webhooks, and those of paused connections, rest.

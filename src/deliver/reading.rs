@@ -15,8 +15,13 @@ const PASSES_PER_KEEP: u64 = 64;
 
 impl Pump {
     /// The next batch; none if there is nothing for this webhook now. A batch that is being retried comes first, then
-    /// history, then the log.
+    /// history, then the log, unless that waits for a back-fill's page.
     pub(super) async fn next_batch(&mut self) -> Result<Option<Batch>, Halt> {
+        let batch = self.first_batch().await?;
+        Ok(batch.filter(|batch| !self.is_held(batch.stream, batch.position)))
+    }
+
+    async fn first_batch(&mut self) -> Result<Option<Batch>, Halt> {
         if let Some(retry) = self.retry.take() {
             let is_there =
                 retry.stream == Stream::Live || self.listing.as_ref().map(Listing::stream) == Some(retry.stream);

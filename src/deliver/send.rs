@@ -17,7 +17,7 @@ impl Pump {
         let (slot, kept) = self.commits.beside(slots.acquire(&host, self.retry.is_some())).await;
         kept?;
         let slot = slot.map_err(|_| Halt::Crowded(host))?;
-        if !self.may_attempt(batch.stream).await? {
+        if !self.may_attempt(batch.stream, batch.position).await? {
             return Ok(());
         }
         let (keys, lease) = (self.keys().await?, self.lease()?);

@@ -4,13 +4,10 @@
 //! A job has a task only while it fetches. It rests when its spool is full, and goes on when the webhook was served.
 
 use super::error::PollError;
-use super::listing::Listing;
+use super::listing::{JobWalk, Listing};
 use super::transport::Vendors;
 use crate::ids::{FeedId, JobId};
-use crate::store::{
-    ApiCall, CallKind, Connection, Feed, JobState, ListingCommit, ListingJob, ShardId, StoreError, Wake,
-};
-use chrono::{DateTime, Utc};
+use crate::store::{JobMode, JobState, ListingJob, ShardId, StoreError, Wake};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,28 +17,36 @@ use tokio_util::task::TaskTracker;
 
 /// Jobs read from the store in one go.
 const SCAN_ROWS: usize = 256;
-/// How often a listing begins anew because the vendor no longer accepts its token, before it is given up.
-const RESTARTS_MAX: u32 = 10;
-/// Jobs whose restarts are remembered.
-const RESTARTED_JOBS_MAX: usize = 10_000;
+/// Walks of resting jobs that are kept; others are made anew from where they stood.
+const WALKS_MAX: usize = 1_000;
 /// How often all open jobs are looked at: the safety net under the wakes.
 const SCAN_EVERY: Duration = Duration::from_secs(60);
 
 /// What is known of jobs in memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Known {
     /// Fetching now; true if woken meanwhile.
     running: HashMap<JobId, bool>,
     /// Waiting for their feed's first poll.
     waiting: HashMap<FeedId, HashSet<JobId>>,
-    /// How often their listings began anew.
-    restarts: HashMap<JobId, u32>,
+    /// Of jobs that rest.
+    walks: HashMap<JobId, JobWalk>,
+}
+
+/// What came of a job's turn.
+enum Stepped {
+    /// A page is listed, and there is more.
+    Listed,
+    /// It waits: for its feed, for deliveries, or because it is another node's.
+    Rests,
+    /// There is nothing more to list.
+    Ended,
 }
 
 /// Runs listing jobs.
 #[derive(Clone)]
 pub struct Jobs {
-    vendors: Arc<Vendors>,
+    pub(super) vendors: Arc<Vendors>,
     known: Arc<Mutex<Known>>,
     slots: Arc<Semaphore>,
     hurry: Arc<Notify>,
@@ -138,15 +143,28 @@ impl Jobs {
     /// Lists pages until the job ends or has to rest. A history that cannot be listed is tried again for as long as it
     /// takes: what mends the feed, new credentials or another address, mends it too.
     async fn work(&self, id: JobId) {
+        let mut walk = self.known.lock().unwrap_or_else(PoisonError::into_inner).walks.remove(&id);
+        self.list(id, &mut walk).await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(walk) = walk {
+            if known.walks.len() >= WALKS_MAX {
+                known.walks.clear();
+            }
+            known.walks.insert(id, walk);
+        }
+    }
+
+    async fn list(&self, id: JobId, walk: &mut Option<JobWalk>) {
         let limits = &self.vendors.context.limits.poll;
-        let (mut walk, mut failures) = (None, 0u32);
+        let mut failures = 0u32;
         loop {
-            let error = match self.step(id, &mut walk).await {
-                Ok(true) => {
+            let error = match self.step(id, walk).await {
+                Ok(Stepped::Listed) => {
                     failures = 0;
                     continue;
                 }
-                Ok(false) | Err(PollError::Gone | PollError::Conflict) => return,
+                Ok(Stepped::Rests) => return,
+                Ok(Stepped::Ended) | Err(PollError::Gone | PollError::Conflict) => return *walk = None,
                 Err(PollError::Wait { wait, message }) => {
                     tracing::info!(job = %id, wait_ms = wait.as_millis(), "{message}");
                     self.vendors.context.clock.sleep(wait).await;
@@ -159,10 +177,7 @@ impl Jobs {
                 tracing::debug!(job = %id, %error, "a failure was not noted");
             }
             if error == PollError::CursorExpired {
-                walk = None;
-                if self.count_restart(id) > RESTARTS_MAX {
-                    return self.give_up(id).await;
-                }
+                *walk = None;
             }
             let wait = limits.retry_base_ms.saturating_mul(2 << failures.min(20)).min(limits.failure_wait_max_ms);
             let wait = Duration::from_millis(self.vendors.context.random.up_to(wait).max(limits.retry_base_ms));
@@ -173,28 +188,54 @@ impl Jobs {
         }
     }
 
-    /// One page. False where the job rests: ended, waiting for its feed or for deliveries, another node's.
-    async fn step(&self, id: JobId, walk: &mut Option<super::listing::JobWalk>) -> Result<bool, PollError> {
+    /// One page, if it is time for one.
+    async fn step(&self, id: JobId, walk: &mut Option<JobWalk>) -> Result<Stepped, PollError> {
         let store = &self.vendors.context.store;
-        let Some(job) = store.job(id).await? else { return Ok(false) };
-        let is_full = job.spooled() >= self.vendors.context.limits.poll.spool_pages_max;
-        let Some(lease) = self.vendors.context.leases.lease(job.shard) else { return Ok(false) };
-        if job.state != JobState::Running || is_full {
-            return Ok(false);
+        let Some(job) = store.job(id).await? else { return Ok(Stepped::Ended) };
+        let Some(lease) = self.vendors.context.leases.lease(job.shard) else { return Ok(Stepped::Rests) };
+        if job.state != JobState::Running {
+            return Ok(Stepped::Ended);
         }
-        let Some(feed) = store.feed(job.feed_id).await? else { return Ok(false) };
+        if job.spooled() >= self.spool_max(&job) {
+            return Ok(Stepped::Rests);
+        }
+        let Some(feed) = store.feed(job.feed_id).await? else { return Ok(Stepped::Ended) };
         if !self.has_started(&job).await? {
-            return Ok(false);
+            return Ok(Stepped::Rests);
         }
-        let Some(connection) = store.connection(feed.connection_id).await? else { return Ok(false) };
+        let Some(connection) = store.connection(feed.connection_id).await? else { return Ok(Stepped::Ended) };
         if connection.is_paused {
-            return Ok(false);
+            self.let_log_go(&job).await?;
+            return Ok(Stepped::Rests);
         }
         // Held for one page alone: a job that waits for its receiver takes no slot from others.
-        let Ok(_slot) = self.slots.acquire().await else { return Ok(false) };
+        let Ok(_slot) = self.slots.acquire().await else { return Ok(Stepped::Rests) };
         let listing = Listing::new(&self.vendors, &connection, &feed, lease.fence)?;
-        let job = listing.step(&job, walk).await?;
-        Ok(job.state == JobState::Running)
+        let parents = listing.parents(&job).await?;
+        let listed = match job.mode {
+            JobMode::Initial => listing.step(&job, parents.as_ref(), walk).await,
+            JobMode::Backfill if !store.claim_turn(lease.fence, id).await? => return Ok(Stepped::Rests),
+            JobMode::Backfill => self.within_turn(listing.step(&job, parents.as_ref(), walk)).await,
+        };
+        if matches!(listed, Err(PollError::Wait { .. })) {
+            self.let_log_go(&job).await?;
+        }
+        Ok(if listed?.state == JobState::Running { Stepped::Listed } else { Stepped::Ended })
+    }
+
+    /// Pages that may wait for delivery: of a back-fill, those of one answer.
+    fn spool_max(&self, job: &ListingJob) -> u64 {
+        match job.mode {
+            JobMode::Initial => self.vendors.context.limits.poll.spool_pages_max,
+            JobMode::Backfill => 1,
+        }
+    }
+
+    /// Changes wait while a back-fill asks for a page, so that it may not take long.
+    async fn within_turn<T>(&self, page: impl Future<Output = Result<T, PollError>>) -> Result<T, PollError> {
+        let longest = Duration::from_millis(self.vendors.context.limits.poll.request_deadline_ms);
+        let late = || format!("a page of history did not come within {} ms", longest.as_millis());
+        tokio::time::timeout(longest, page).await.unwrap_or_else(|_| Err(PollError::Transient(late())))
     }
 
     /// History is listed once its feed has begun, so that what changes meanwhile is told by one or the other.
@@ -218,104 +259,5 @@ impl Jobs {
             }
         }
         Ok(true)
-    }
-
-    fn count_restart(&self, id: JobId) -> u32 {
-        let restarts = &mut self.known.lock().unwrap_or_else(PoisonError::into_inner).restarts;
-        if restarts.len() >= RESTARTED_JOBS_MAX {
-            restarts.clear();
-        }
-        let count = restarts.entry(id).or_default();
-        *count += 1;
-        *count
-    }
-
-    /// A listing whose tokens end before it does would be told from its beginning without end.
-    async fn give_up(&self, id: JobId) {
-        let message = format!("the vendor refused the token of a next page {RESTARTS_MAX} times; list less at a time");
-        tracing::warn!(job = %id, "{message}");
-        let failed = JobState::Failed { code: "cursor_expired".to_owned(), message };
-        if let Err(error) = self.write_state(id, failed).await {
-            tracing::error!(job = %id, %error, "the failure of a listing job could not be kept");
-        }
-    }
-
-    async fn write_state(&self, id: JobId, state: JobState) -> Result<(), PollError> {
-        let context = &self.vendors.context;
-        let job = context.store.job(id).await?.ok_or(PollError::Gone)?;
-        let lease = context.leases.lease(job.shard).ok_or(PollError::Gone)?;
-        let commit = ListingCommit {
-            fence: lease.fence,
-            job: id,
-            parent: job.parent,
-            checkpoint: job.checkpoint,
-            state,
-            pages: Vec::new(),
-            total: job.total,
-            failures: job.failures,
-            at: context.clock.now(),
-        };
-        context.store.commit_listing(commit).await?;
-        Ok(())
-    }
-
-    /// Says what went wrong where a person looks for it, once in a row of failures; a token that the vendor no longer
-    /// accepts is dropped, so that the parent's listing begins anew. What was told may be told again then.
-    async fn note_failure(&self, id: JobId, error: &PollError, failures: u32) -> Result<(), PollError> {
-        let context = &self.vendors.context;
-        let job = context.store.job(id).await?.ok_or(PollError::Gone)?;
-        let lease = context.leases.lease(job.shard).ok_or(PollError::Gone)?;
-        if failures == 1 {
-            tracing::warn!(job = %id, webhook = %job.webhook_id, %error, "history cannot be listed; it is tried again");
-            let feed = context.store.feed(job.feed_id).await?.ok_or(PollError::Gone)?;
-            let connection = context.store.connection(feed.connection_id).await?.ok_or(PollError::Gone)?;
-            context.store.record_call(failed_call(&feed, &connection, &job, error, context.clock.now())).await?;
-        }
-        let commit = ListingCommit {
-            fence: lease.fence,
-            job: id,
-            parent: job.parent,
-            checkpoint: job.checkpoint.filter(|_| *error != PollError::CursorExpired),
-            state: JobState::Running,
-            pages: Vec::new(),
-            total: job.total,
-            failures,
-            at: context.clock.now(),
-        };
-        context.store.commit_listing(commit).await?;
-        Ok(())
-    }
-}
-
-fn failed_call(
-    feed: &Feed,
-    connection: &Connection,
-    job: &ListingJob,
-    error: &PollError,
-    now: DateTime<Utc>,
-) -> ApiCall {
-    ApiCall {
-        id: String::new(),
-        workspace_id: feed.workspace_id,
-        connection_id: feed.connection_id,
-        feed_id: feed.id,
-        webhook_id: Some(job.webhook_id),
-        integration: feed.integration.clone(),
-        environment: connection.environment.clone(),
-        external_xref: connection.external_xref.clone(),
-        kind: CallKind::Inbound,
-        method: "GET".to_owned(),
-        name: format!("{} history", feed.object_type),
-        path: connection.profile.api_url.clone().unwrap_or_default(),
-        status: 0,
-        error: Some(error.to_string()),
-        at: now,
-        duration_ms: 0,
-        size_bytes: 0,
-        records: 0,
-        requests: 1,
-        count: 1,
-        delivery: None,
-        next: None,
     }
 }

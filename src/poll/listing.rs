@@ -5,6 +5,7 @@
 use super::budget::Caller;
 use super::cycle::object_spec;
 use super::error::PollError;
+use super::job_tally as tally;
 use super::sift::{PageForm, Pages};
 use super::transport::{CallCost, Vendors};
 use crate::log::{EncodedPage, Found, PageMeta};
@@ -13,6 +14,7 @@ use anyhook_connectors::contract::{
     Account, Change, Connector, ListingKind, ObjectSpec, Page, PageJob, Parent, Verdict,
 };
 use anyhook_connectors::walk::{Checkpoint, Step, Walk};
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,27 +46,27 @@ impl<'a> Listing<'a> {
         Ok(Listing { vendors, connector, spec: object_spec(connector, feed)?, connection, feed, fence })
     }
 
+    /// The feed's parents, or the parts of its listing; none where it has none.
+    pub async fn parents(&self, job: &ListingJob) -> Result<Option<Arc<Vec<Parent>>>, PollError> {
+        let (caller, mut cost) = (Caller::job(job.id), CallCost::default());
+        self.vendors.parents(caller, self.connector, self.spec, self.connection, self.feed, &mut cost).await
+    }
+
     /// Lists the job's next page and keeps it. Answers the job as it stands then.
-    pub async fn step(&self, job: &ListingJob, kept: &mut Option<JobWalk>) -> Result<ListingJob, PollError> {
-        let parents = self
-            .vendors
-            .parents(
-                Caller::job(job.id),
-                self.connector,
-                self.spec,
-                self.connection,
-                self.feed,
-                &mut CallCost::default(),
-            )
-            .await?;
-        let parent = match &parents {
+    pub async fn step(
+        &self,
+        job: &ListingJob,
+        parents: Option<&Arc<Vec<Parent>>>,
+        kept: &mut Option<JobWalk>,
+    ) -> Result<ListingJob, PollError> {
+        let parent = match parents {
             None => None,
             Some(parents) => match parents.iter().find(|parent| parent.id >= job.parent) {
                 Some(parent) => Some(parent.clone()),
                 // No parents, or none left: the history ends here.
                 None => {
                     let pages = self.new_pages(job).finish(true).map_err(unwritable)?;
-                    return self.keep(job, String::new(), None, JobState::Listed, pages, None).await;
+                    return self.keep(job, Kept { state: JobState::Listed, pages, ..Kept::default() }).await;
                 }
             },
         };
@@ -75,16 +77,20 @@ impl<'a> Listing<'a> {
                 Some(kept) => kept.walk,
                 None => Walk::new(self.spec, ListingKind::History, job.updated_gte, self.spec.page_size, resumes),
             };
-        let (pages, step, total) = self.page(job, parent.as_ref(), &mut walk).await?;
+        let Listed { pages, step, total, fresh } = self.page(job, parent.as_ref(), &mut walk).await?;
         if let Step::Wait(wait_ms) = step {
             let longest = self.vendors.context.limits.poll.retry_wait_max_ms;
             self.vendors.context.clock.sleep(Duration::from_millis(wait_ms.min(longest))).await;
         }
-        let (next_parent, checkpoint) = self.next_place(parents.as_ref(), key, &walk, step);
+        let (next_parent, checkpoint) = self.next_place(parents, key, &walk, step);
         let is_last = next_parent.is_none();
         let state = if is_last { JobState::Listed } else { JobState::Running };
         let pages = pages.finish(is_last).map_err(unwritable)?;
-        let stored = self.keep(job, next_parent.unwrap_or_default(), checkpoint, state, pages, total).await?;
+        let moves_on = next_parent.as_ref().is_some_and(|next| next != key);
+        let parent = next_parent.unwrap_or_default();
+        // Each parent has a total of its own, which tells nothing of the whole.
+        let total = job.total.or(total).filter(|_| parents.is_none());
+        let stored = self.keep(job, Kept { parent, checkpoint, state, pages, total, fresh, moves_on }).await?;
         *kept = Some(JobWalk { walk, parent: key.to_owned() });
         Ok(stored)
     }
@@ -104,12 +110,7 @@ impl<'a> Listing<'a> {
         (next.map(|parent| parent.id.clone()), None)
     }
 
-    async fn page(
-        &self,
-        job: &ListingJob,
-        parent: Option<&Parent>,
-        walk: &mut Walk,
-    ) -> Result<(Pages, Step, Option<u64>), PollError> {
+    async fn page(&self, job: &ListingJob, parent: Option<&Parent>, walk: &mut Walk) -> Result<Listed, PollError> {
         let page_job = PageJob {
             spec: self.spec,
             kind: ListingKind::History,
@@ -140,8 +141,11 @@ impl<'a> Listing<'a> {
             ));
         }
         let pages = self.pages(job, &page, walk);
+        let fresh = page.listed() - page.records.iter().filter(|record| walk.is_told(record)).count();
         let step = walk.step(&page)?;
-        Ok((pages, step, page.total))
+        // In the order of `updated_at` nothing of the range comes behind its end.
+        let step = if walk.ascends() && is_past(&page, job.updated_lt) { Step::End } else { step };
+        Ok(Listed { pages, step, total: page.total, fresh: fresh as u64 })
     }
 
     /// The page's records within the job's range, less those that pages before have told.
@@ -176,29 +180,47 @@ impl<'a> Listing<'a> {
         })
     }
 
-    async fn keep(
-        &self,
-        job: &ListingJob,
-        parent: String,
-        checkpoint: Option<Checkpoint>,
-        state: JobState,
-        pages: Vec<EncodedPage>,
-        total: Option<u64>,
-    ) -> Result<ListingJob, PollError> {
+    async fn keep(&self, job: &ListingJob, kept: Kept) -> Result<ListingJob, PollError> {
         let context = &self.vendors.context;
+        let now = context.clock.now();
         let commit = ListingCommit {
-            fence: self.fence,
-            job: job.id,
-            parent,
-            checkpoint,
-            state,
-            pages,
-            total: total.or(job.total),
+            tally: tally::after_page(job, kept.fresh, kept.moves_on, now),
+            parent: kept.parent,
+            checkpoint: kept.checkpoint,
+            state: kept.state,
+            pages: kept.pages,
+            total: kept.total,
             failures: 0,
-            at: context.clock.now(),
+            ..ListingCommit::of(job, self.fence, now)
         };
         Ok(context.store.commit_listing(commit).await?)
     }
+}
+
+/// What came of asking for a page.
+struct Listed {
+    pages: Pages,
+    step: Step,
+    total: Option<u64>,
+    /// Records that no page before had listed.
+    fresh: u64,
+}
+
+/// What is to be kept of a page.
+#[derive(Default)]
+struct Kept {
+    parent: String,
+    checkpoint: Option<Checkpoint>,
+    state: JobState,
+    pages: Vec<EncodedPage>,
+    total: Option<u64>,
+    fresh: u64,
+    /// The next page is another parent's.
+    moves_on: bool,
+}
+
+fn is_past(page: &Page<'_>, end: Option<DateTime<Utc>>) -> bool {
+    end.is_some_and(|end| page.records.iter().any(|record| record.updated_at.is_some_and(|at| at >= end)))
 }
 
 fn unwritable(error: serde_json::Error) -> PollError {

@@ -56,6 +56,16 @@ pub struct Retry {
     pub records: u32,
 }
 
+/// A listing job whose pages are delivered beside the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// The job.
+    pub job: JobId,
+    /// Log pages from this one on wait until the job's next page is delivered; none where it is the log's turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_from: Option<u64>,
+}
+
 /// How far a webhook has been served.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeliveryState {
@@ -76,6 +86,9 @@ pub struct DeliveryState {
     /// When one last was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<DateTime<Utc>>,
+    /// The back-fill that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
 }
 
 /// What came of an attempt.
@@ -146,6 +159,9 @@ pub trait Deliveries {
     ///   another's.
     /// - A position never moves backwards.
     /// - Pages of a listing before its position are forgotten; at its end the job is done and the log comes next.
+    /// - A job counts the records that its attempts' rows tell of as delivered.
+    /// - Where the log was held for a back-fill ([`super::Listings::claim_turn`]), it is let go once the job's pages are
+    ///   delivered; and the job is told ([`super::Wake::JobChanged`]) when the log has been delivered up to there.
     async fn finish_attempt(&self, finish: AttemptFinish) -> Result<(), StoreError>;
 
     /// Webhooks of these shards whose batches are to be tried again, soonest first; none that is paused or unhealthy.

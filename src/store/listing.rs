@@ -19,10 +19,11 @@ pub enum JobMode {
 }
 
 /// How a job stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum JobState {
     /// Listing.
+    #[default]
     Running,
     /// All pages are listed; some are still to be delivered.
     Listed,
@@ -37,6 +38,38 @@ pub enum JobState {
         /// What happened and what to do.
         message: String,
     },
+}
+
+/// How many records a job had listed at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaceMark {
+    /// When, by our clock.
+    pub at: DateTime<Utc>,
+    /// How many.
+    pub seen: u64,
+}
+
+/// How a job's listing goes, beside where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ListingTally {
+    /// Records that the vendor listed in all, those outside of the job's range among them.
+    #[serde(default)]
+    pub seen: u64,
+    /// The same of the parent that the walk stands at, since its listing was last begun anew.
+    #[serde(default)]
+    pub listed: u64,
+    /// The furthest that this parent's listing came to.
+    #[serde(default)]
+    pub furthest: u64,
+    /// How often it was begun anew, or taken up by time, since it last came further.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Two marks of how fast it goes, the older one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pace: Vec<PaceMark>,
+    /// What last went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A walk through history for one webhook.
@@ -88,6 +121,15 @@ pub struct ListingJob {
     pub created_at: DateTime<Utc>,
     /// When it last moved.
     pub updated_at: DateTime<Utc>,
+    /// How its listing goes.
+    #[serde(default)]
+    pub tally: ListingTally,
+    /// Records delivered.
+    #[serde(default)]
+    pub delivered: u64,
+    /// When it ended, well or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<DateTime<Utc>>,
 }
 
 impl ListingJob {
@@ -112,6 +154,9 @@ impl ListingJob {
             failures: 0,
             created_at: now,
             updated_at: now,
+            tally: ListingTally::default(),
+            delivered: 0,
+            finished_at: None,
         }
     }
 
@@ -147,6 +192,26 @@ pub struct ListingCommit {
     pub failures: u32,
     /// Now, by our clock.
     pub at: DateTime<Utc>,
+    /// How the listing goes.
+    pub tally: ListingTally,
+}
+
+impl ListingCommit {
+    /// A commit that leaves the job as it is.
+    pub fn of(job: &ListingJob, fence: Fence, at: DateTime<Utc>) -> Self {
+        ListingCommit {
+            fence,
+            job: job.id,
+            parent: job.parent.clone(),
+            checkpoint: job.checkpoint.clone(),
+            state: job.state.clone(),
+            pages: Vec::new(),
+            total: job.total,
+            failures: job.failures,
+            at,
+            tally: job.tally.clone(),
+        }
+    }
 }
 
 /// Listing jobs.
@@ -154,7 +219,7 @@ pub struct ListingCommit {
 pub trait Listings {
     /// Adds a job to a webhook. [`StoreError::Exists`] where an open one is there.
     ///
-    /// - An initial one is delivered before the log.
+    /// - An initial one is delivered before the log, a back-fill beside it.
     /// - A bounded number is remembered: the oldest that has ended makes room.
     async fn insert_job(&self, job: ListingJob) -> Result<(), StoreError>;
 
@@ -172,8 +237,19 @@ pub trait Listings {
         limit: usize,
     ) -> Result<Vec<ListingJob>, StoreError>;
 
+    /// Asks for a back-fill's turn: true once the job may ask the vendor for its next page.
+    ///
+    /// - From the first asking on, log pages that come later wait until the job's next page is delivered, so that no
+    ///   page tells an older state of a record after a newer one.
+    /// - It is the job's turn once the log has been delivered up to there, all that was listed before is delivered, and
+    ///   nothing has to be delivered before the log.
+    /// - A commit that leaves nothing to deliver lets the log go again, and so does the job's end.
+    /// - [`StoreError::Conflict`] where the job is no back-fill that runs, [`StoreError::Missing`] where it is gone.
+    async fn claim_turn(&self, fence: Fence, id: JobId) -> Result<bool, StoreError>;
+
     /// Keeps pages in the spool together with where the walk stands.
     ///
+    /// - A job that has failed is left: the log comes next.
     /// - [`StoreError::Conflict`] where the job is no longer running, [`StoreError::Missing`] where it is gone.
     async fn commit_listing(&self, commit: ListingCommit) -> Result<ListingJob, StoreError>;
 

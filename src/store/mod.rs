@@ -28,7 +28,7 @@ mod workspace;
 pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind, NextRun, NextWhy};
 pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections};
 pub use delivery::{
-    AttemptFinish, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
+    AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
 };
 pub use feed::{
     Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
@@ -36,7 +36,7 @@ pub use feed::{
 };
 pub use lease::{Fence, Lease, Leases, SHARDS, ShardId};
 pub use list::{ListOrder, ListPage, ListSort};
-pub use listing::{JobMode, JobState, ListingCommit, ListingJob, Listings};
+pub use listing::{JobMode, JobState, ListingCommit, ListingJob, ListingTally, Listings, PaceMark};
 pub use log::{ArrivalCommit, ArrivalFeed, Log, LogHead};
 pub use memory::MemoryStore;
 pub use notification::{Notification, NotificationEvent, NotificationQuery, Notifications};

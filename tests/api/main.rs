@@ -4,6 +4,7 @@
 #[path = "../http_support/mod.rs"]
 mod http_support;
 
+mod backfills;
 mod bad_input;
 mod connections;
 mod notifications;

@@ -184,6 +184,7 @@ impl World {
             total: None,
             failures: 0,
             at: self.context.clock.now(),
+            tally: Default::default(),
         };
         self.context.store.commit_listing(commit).await.unwrap();
     }

@@ -1,7 +1,7 @@
 use crate::world::{World, at};
 use anyhook::store::{
-    ApiCallQuery, AttemptFinish, CallKind, DueRetry, Outcome, Position, Retry, StoreError, Stream, Wake, Webhook,
-    WebhookHealth,
+    ApiCallQuery, AttemptFinish, CallKind, DueRetry, JobMode, Outcome, Position, Retry, StoreError, Stream, Wake,
+    Webhook, WebhookHealth,
 };
 
 fn delivered(sequence: u64, offset: u32) -> Outcome {
@@ -131,4 +131,22 @@ pub(crate) async fn passing_over_records_sends_nothing(world: &World) {
     world.store.finish_attempt(world.attempt(&webhook, fence, passed)).await.unwrap();
     let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
     assert_eq!((state.position.sequence, state.delivered, state.delivered_at), (4, 0, None));
+}
+
+pub(crate) async fn reaching_a_held_page_is_told(world: &World) {
+    let webhook = world.webhook().await;
+    let job = world.job(&webhook, JobMode::Backfill);
+    world.store.insert_job(job.clone()).await.unwrap();
+    let fence = world.fence(webhook.shard).await;
+    world.log(&webhook, fence, &["one", "two"]).await;
+    assert_eq!(world.store.claim_turn(fence, job.id).await, Ok(false));
+    let mut wakes = world.store.wakes();
+    let pass = |sequence| {
+        let passed = Outcome::Passed { stream: Stream::Live, position: Position { sequence, offset: 0 } };
+        world.store.finish_attempt(world.attempt(&webhook, fence, passed))
+    };
+    pass(1).await.unwrap();
+    assert!(wakes.try_recv().is_err());
+    pass(2).await.unwrap();
+    assert_eq!(wakes.recv().await, Ok(Wake::JobChanged(job.id, webhook.id)));
 }

@@ -1,7 +1,8 @@
 use crate::world::{World, at, page};
 use anyhook::log::EncodedPage;
 use anyhook::store::{
-    Fence, JobMode, JobState, ListingCommit, ListingJob, Outcome, Position, Retry, StoreError, Stream, Wake, Webhook,
+    ApiCall, AttemptFinish, CallKind, Fence, JobMode, JobState, ListingCommit, ListingJob, Outcome, Position, Retry,
+    StoreError, Stream, Wake, Webhook,
 };
 use anyhook_connectors::walk::Checkpoint;
 
@@ -127,4 +128,95 @@ pub(crate) async fn open_jobs_go_on_behind_an_id(world: &World) {
 pub(crate) async fn a_backfill_does_not_hold_the_log(world: &World) {
     let (webhook, _, _) = started(world, JobMode::Backfill).await;
     assert_eq!(world.store.delivery(webhook.id).await.unwrap().unwrap().listing, None);
+}
+
+async fn held_from(world: &World, webhook: &Webhook) -> Option<u64> {
+    world.store.delivery(webhook.id).await.unwrap().unwrap().beside.and_then(|beside| beside.held_from)
+}
+
+async fn pass_log(world: &World, webhook: &Webhook, fence: Fence, sequence: u64) {
+    let passed = Outcome::Passed { stream: Stream::Live, position: Position { sequence, offset: 0 } };
+    world.store.finish_attempt(world.attempt(webhook, fence, passed)).await.unwrap();
+}
+
+pub(crate) async fn a_turn_comes_once_the_log_is_delivered(world: &World) {
+    let (webhook, job, fence) = started(world, JobMode::Backfill).await;
+    world.log(&webhook, fence, &["one", "two"]).await;
+    assert_eq!(held_from(world, &webhook).await, None);
+    assert_eq!(world.store.claim_turn(fence, job.id).await, Ok(false));
+    world.log(&webhook, fence, &["three"]).await;
+    pass_log(world, &webhook, fence, 1).await;
+    assert_eq!(world.store.claim_turn(fence, job.id).await, Ok(false));
+    assert_eq!(held_from(world, &webhook).await, Some(2), "what came after the first asking waits");
+    pass_log(world, &webhook, fence, 2).await;
+    assert_eq!(world.store.claim_turn(fence, job.id).await, Ok(true));
+    assert_eq!(world.store.claim_turn(fence, job.id).await, Ok(true), "a turn that was lost comes again");
+    let fenced = world.store.claim_turn(Fence { epoch: fence.epoch + 1, ..fence }, job.id).await;
+    assert!(matches!(fenced, Err(StoreError::Fenced(_))));
+    assert_eq!(world.store.claim_turn(fence, world.job_id()).await, Err(StoreError::Missing("listing job")));
+    let (_, initial, fence) = started(world, JobMode::Initial).await;
+    assert_eq!(world.store.claim_turn(fence, initial.id).await, Err(StoreError::Conflict("listing job")));
+}
+
+pub(crate) async fn a_turn_ends_with_its_pages(world: &World) {
+    let (webhook, job, fence) = started(world, JobMode::Backfill).await;
+    assert_eq!(world.store.claim_turn(fence, job.id).await, Ok(true));
+    world.store.commit_listing(world.listing(&job, fence, &["one", "two"])).await.unwrap();
+    assert_eq!(held_from(world, &webhook).await, Some(0));
+    assert_eq!(world.store.claim_turn(fence, job.id).await, Ok(false), "what was listed is delivered first");
+    world.store.finish_attempt(world.attempt(&webhook, fence, delivered(&job, 1, false))).await.unwrap();
+    assert_eq!(held_from(world, &webhook).await, Some(0));
+    world.store.finish_attempt(world.attempt(&webhook, fence, delivered(&job, 2, false))).await.unwrap();
+    assert_eq!(held_from(world, &webhook).await, None);
+    assert_eq!(world.store.claim_turn(fence, job.id).await, Ok(true));
+    world.store.commit_listing(world.listing(&job, fence, &[])).await.unwrap();
+    assert_eq!(held_from(world, &webhook).await, None, "nothing came of it");
+}
+
+pub(crate) async fn a_job_that_ends_lets_the_log_go(world: &World) {
+    let (webhook, job, fence) = started(world, JobMode::Backfill).await;
+    assert_eq!(world.store.claim_turn(fence, job.id).await, Ok(true));
+    world.store.cancel_job(job.id, at(9)).await.unwrap();
+    assert_eq!(world.store.delivery(webhook.id).await.unwrap().unwrap().beside, None);
+    let second = world.job(&webhook, JobMode::Backfill);
+    world.store.insert_job(second.clone()).await.unwrap();
+    assert_eq!(world.store.claim_turn(fence, second.id).await, Ok(true));
+    let state = JobState::Failed { code: "c".into(), message: "m".into() };
+    let failed = ListingCommit { state: state.clone(), ..world.listing(&second, fence, &["never sent"]) };
+    let failed = world.store.commit_listing(failed).await.unwrap();
+    assert_eq!((failed.state, failed.finished_at), (state, Some(at(5))));
+    assert_eq!(world.store.delivery(webhook.id).await.unwrap().unwrap().beside, None);
+    assert_eq!(world.store.spool_page(second.id, 0).await.unwrap(), None);
+    assert_eq!(world.store.claim_turn(fence, second.id).await, Err(StoreError::Conflict("listing job")));
+}
+
+pub(crate) async fn what_is_delivered_of_a_job_is_counted(world: &World) {
+    let (webhook, job, fence) = started(world, JobMode::Backfill).await;
+    world.store.commit_listing(world.listing(&job, fence, &["one", "two"])).await.unwrap();
+    let call = |records| Some(ApiCall { records, ..world.call(&webhook, CallKind::Webhook, 1) });
+    let attempt = |sequence, records| AttemptFinish {
+        call: call(records),
+        ..world.attempt(&webhook, fence, delivered(&job, sequence, false))
+    };
+    world.store.finish_attempt(attempt(1, 3)).await.unwrap();
+    world.store.finish_attempt(attempt(1, 3)).await.unwrap();
+    world.store.finish_attempt(attempt(2, 4)).await.unwrap();
+    let job = world.store.job(job.id).await.unwrap().unwrap();
+    assert_eq!((job.delivered, job.finished_at), (7, None), "a repeat counts once");
+    world.store.cancel_job(job.id, at(9)).await.unwrap();
+    assert_eq!(world.store.job(job.id).await.unwrap().unwrap().finished_at, Some(at(9)));
+}
+
+pub(crate) async fn the_oldest_job_that_is_over_makes_room(world: &World) {
+    let webhook = world.webhook().await;
+    let mut ids = Vec::new();
+    for number in 0..60 {
+        let job = ListingJob { created_at: at(number), ..world.job(&webhook, JobMode::Backfill) };
+        world.store.insert_job(job.clone()).await.unwrap();
+        world.store.cancel_job(job.id, at(number)).await.unwrap();
+        ids.push(job.id);
+    }
+    let known = world.store.jobs_of_webhook(webhook.id, 100).await.unwrap();
+    ids.reverse();
+    assert_eq!(known.iter().map(|job| job.id).collect::<Vec<_>>(), ids[..50]);
 }

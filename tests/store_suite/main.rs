@@ -107,6 +107,7 @@ store_suite! {
         a_deleted_webhook_takes_no_outcome,
         another_epoch_is_fenced,
         a_position_never_moves_back,
+        reaching_a_held_page_is_told,
         retries_are_due_soonest_first,
         an_unhealthy_webhook_rests_until_resumed,
         a_paused_webhook_is_not_retried,
@@ -120,6 +121,11 @@ store_suite! {
         a_cancelled_job_gives_way_to_the_log,
         open_jobs_go_on_behind_an_id,
         a_backfill_does_not_hold_the_log,
+        a_turn_comes_once_the_log_is_delivered,
+        a_turn_ends_with_its_pages,
+        a_job_that_ends_lets_the_log_go,
+        what_is_delivered_of_a_job_is_counted,
+        the_oldest_job_that_is_over_makes_room,
     }
     audit {
         failures_and_successes_do_not_drive_each_other_out,

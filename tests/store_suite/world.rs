@@ -219,6 +219,7 @@ impl World {
             total: None,
             failures: 0,
             at: at(5),
+            tally: Default::default(),
         }
     }
 

@@ -190,6 +190,7 @@ pass_on! {
         reads job(id: JobId) -> Option<ListingJob>;
         reads jobs_of_webhook(webhook: WebhookId, limit: usize) -> Vec<ListingJob>;
         reads open_jobs(shard: ShardId, after: Option<JobId>, limit: usize) -> Vec<ListingJob>;
+        writes claim_turn(fence: Fence, id: JobId) -> bool;
         writes commit_listing(commit: ListingCommit) -> ListingJob;
         reads spool_page(job: JobId, sequence: u64) -> Option<Vec<u8>>;
         writes cancel_job(id: JobId, now: DateTime<Utc>) -> ();

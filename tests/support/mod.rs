@@ -420,6 +420,29 @@ impl World {
         self.disk.store.insert_webhook(NewWebhook { webhook, initial }).await.unwrap()
     }
 
+    /// Asks for a webhook's history again, whole or within a range.
+    pub async fn back_fill(
+        &self,
+        webhook: &Webhook,
+        range: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    ) -> ListingJob {
+        let id = JobId::new(&self.clock, &self.random).unwrap();
+        let job = ListingJob::new(id, webhook, JobMode::Backfill, self.clock.now());
+        let job = ListingJob { updated_gte: range.0, updated_lt: range.1, ..job };
+        self.disk.store.insert_job(job.clone()).await.unwrap();
+        job
+    }
+
+    pub async fn job(&self, id: JobId) -> ListingJob {
+        self.disk.store.job(id).await.unwrap().unwrap()
+    }
+
+    /// Requests that list history.
+    pub fn history_calls(&self) -> usize {
+        let is_history = |target: &str| ["sort=id", "cursor=", "order=asc"].iter().any(|part| target.contains(part));
+        self.calls.lock().unwrap().iter().filter(|call| is_history(&call.target)).count()
+    }
+
     fn initial(&self, webhook: &Webhook) -> ListingJob {
         ListingJob::new(JobId::new(&self.clock, &self.random).unwrap(), webhook, JobMode::Initial, webhook.created_at)
     }

@@ -19,6 +19,10 @@ pub const LATE: &str = "late";
 pub const SECONDS: &str = "seconds";
 /// Filters by greater than.
 pub const EXCLUSIVE: &str = "exclusive";
+/// Lists its history in the order of changes, by tokens.
+pub const BY_TIME: &str = "by_time";
+/// Takes no filter when it lists its history.
+pub const UNFILTERED: &str = "unfiltered";
 /// Tells no time of creation.
 pub const UNDATED: &str = "undated";
 
@@ -26,8 +30,9 @@ struct Variant {
     manifest: &'static Manifest,
 }
 
-static VARIANTS: LazyLock<Vec<Variant>> =
-    LazyLock::new(|| [NEWEST_FIRST, WHOLE, LATE, SECONDS, EXCLUSIVE, UNDATED].map(Variant::new).into_iter().collect());
+static VARIANTS: LazyLock<Vec<Variant>> = LazyLock::new(|| NAMES.map(Variant::new).into_iter().collect());
+
+const NAMES: [&str; 8] = [NEWEST_FIRST, WHOLE, LATE, SECONDS, EXCLUSIVE, BY_TIME, UNFILTERED, UNDATED];
 
 /// This build's integrations and the variants.
 pub fn find(name: &str) -> Option<&'static dyn Connector> {
@@ -58,6 +63,11 @@ fn change(name: &str, spec: ObjectSpec) -> ObjectSpec {
         EXCLUSIVE => {
             ObjectSpec { live: live(CursorKind::Updated(FilterBound::Exclusive), Order::UpdatedAscending), ..spec }
         }
+        BY_TIME => {
+            let history = Listing { order: Order::UpdatedAscending, ..spec.history };
+            ObjectSpec { history, ..spec }
+        }
+        UNFILTERED => ObjectSpec { history: Listing { cursor: CursorKind::Nothing, ..spec.history }, ..spec },
         UNDATED => ObjectSpec { created_at: CreatedAt::Absent, ..spec },
         _ => spec,
     }
@@ -70,6 +80,12 @@ impl Connector for Variant {
 
     fn page_request(&self, job: &PageJob<'_>) -> Result<ApiRequest, ConnectorError> {
         if job.kind == ListingKind::History {
+            if self.manifest.integration == BY_TIME && job.token().is_none() {
+                let from = job.updated_gte.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
+                let request = ApiRequest::get(format!("/v1/{}", job.spec.raw_object));
+                let request = request.query("limit", job.limit.to_string()).query("order", "asc");
+                return Ok(request.query_opt("updated_gte", from));
+            }
             return Sandbox.page_request(job);
         }
         let request = ApiRequest::get(format!("/v1/{}", job.spec.raw_object)).query("limit", job.limit.to_string());

@@ -1,5 +1,6 @@
 //! `/unified/webhook`: subscriptions.
 
+mod backfill;
 mod create;
 mod delete;
 mod get;
@@ -10,6 +11,7 @@ mod trigger;
 mod update;
 mod view;
 
+pub(crate) use backfill::{backfill, cancel_backfill, get_backfill};
 pub(crate) use create::create;
 pub(crate) use delete::delete;
 pub(crate) use get::get;

@@ -31,18 +31,43 @@ impl FromRequest<Arc<Api>> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let bytes = read_capped(&parts.headers, body, api.context.limits.api.body_bytes_max).await?;
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Err(ApiError::bad_request("the body is empty; send a JSON object"));
-        }
-        check_content_type(&parts.headers)?;
-        let value = serde_json::from_slice(&bytes)
-            .map_err(|error| ApiError::bad_request(format!("the body is not valid JSON: {error}")))?;
-        match value {
-            Value::Object(map) => Ok(JsonBody(map)),
-            _ => Err(ApiError::bad_request("the body is JSON but no object; send {…}")),
-        }
+        let map = read_object(request, api).await?;
+        map.map(JsonBody).ok_or_else(|| ApiError::bad_request("the body is empty; send a JSON object"))
+    }
+}
+
+/// A JSON object, or nothing: then it has no fields.
+#[derive(Debug)]
+pub(crate) struct OptionalBody(Map<String, Value>);
+
+impl OptionalBody {
+    /// Its fields.
+    pub(crate) fn fields<'a>(&'a self, limits: &'a ApiLimits) -> Fields<'a> {
+        Fields::new("", &self.0, limits)
+    }
+}
+
+impl FromRequest<Arc<Api>> for OptionalBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
+        Ok(OptionalBody(read_object(request, api).await?.unwrap_or_default()))
+    }
+}
+
+/// None for an empty body.
+async fn read_object(request: Request, api: &Api) -> Result<Option<Map<String, Value>>, ApiError> {
+    let (parts, body) = request.into_parts();
+    let bytes = read_capped(&parts.headers, body, api.context.limits.api.body_bytes_max).await?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    check_content_type(&parts.headers)?;
+    let value = serde_json::from_slice(&bytes)
+        .map_err(|error| ApiError::bad_request(format!("the body is not valid JSON: {error}")))?;
+    match value {
+        Value::Object(map) => Ok(Some(map)),
+        _ => Err(ApiError::bad_request("the body is JSON but no object; send {…}")),
     }
 }
 

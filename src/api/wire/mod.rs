@@ -6,7 +6,7 @@ mod fields;
 mod path;
 
 pub(crate) use args::Args;
-pub(crate) use body::{JsonBody, read_capped};
+pub(crate) use body::{JsonBody, OptionalBody, read_capped};
 pub(crate) use fields::Fields;
 pub(crate) use path::Segments;
 

@@ -4,12 +4,13 @@ use super::calls::{self, Fold, Scope};
 use super::delivery_row::{self, Delivery};
 use super::engine::Read;
 use super::keys::DueKind;
+use super::listings::Passed;
 use super::lists::{self, Due};
 use super::txn::Txn;
 use super::{Pace, Units, leases, listings, notifications, webhooks};
 use crate::ids::WebhookId;
 use crate::store::{
-    ApiCall, AttemptFinish, Deliveries, DeliveryState, DueRetry, Notification, NotificationEvent, Outcome, Position,
+    ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Notification, NotificationEvent, Outcome,
     ShardId, StoreError, Stream, Wake, WebhookHealth,
 };
 use async_trait::async_trait;
@@ -29,11 +30,12 @@ fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
             state.delivered += 1;
             state.delivered_at = Some(at);
             state.retry.take_if(|retry| retry.stream == stream);
-            pass(txn, webhook, state, stream, position, is_last, at)?;
+            let records = call.as_ref().map_or(0, |call| call.records);
+            pass(txn, webhook, state, stream, Passed { position, is_last, records, at })?;
         }
         Outcome::Passed { stream, position } => {
             let state = &mut delivery.state;
-            if pass(txn, webhook, state, stream, position, false, at)? {
+            if pass(txn, webhook, state, stream, Passed { position, is_last: false, records: 0, at })? {
                 state.retry.take_if(|retry| retry.stream == stream);
             }
         }
@@ -71,20 +73,29 @@ fn pass(
     webhook: WebhookId,
     state: &mut DeliveryState,
     stream: Stream,
-    position: Position,
-    is_last: bool,
-    at: DateTime<Utc>,
+    passed: Passed,
 ) -> Result<bool, StoreError> {
     match stream {
         Stream::Live => {
-            let has_moved = position > state.position;
-            state.position = state.position.max(position);
-            Ok(has_moved)
+            let before = state.position;
+            state.position = before.max(passed.position);
+            if let Some(Beside { job, held_from: Some(from) }) = state.beside
+                && before.sequence < from
+                && state.position.sequence >= from
+            {
+                txn.wake(Wake::JobChanged(job, webhook));
+            }
+            Ok(state.position > before)
         }
-        Stream::Listing(job) => {
-            let has_moved = listings::pass(txn, webhook, job, position, is_last, at)?;
-            if is_last && state.listing == Some(job) {
-                state.listing = None;
+        Stream::Listing(id) => {
+            let Some((has_moved, job)) = listings::pass(txn, webhook, id, passed)? else { return Ok(false) };
+            if !job.is_open() {
+                state.listing.take_if(|listing| *listing == id);
+                state.beside.take_if(|beside| beside.job == id);
+            } else if job.spooled() == 0
+                && let Some(beside) = state.beside.as_mut().filter(|beside| beside.job == id)
+            {
+                beside.held_from = None;
             }
             Ok(has_moved)
         }
@@ -107,8 +118,20 @@ pub(super) fn leave_listing(txn: &mut Txn<'_>, webhook: WebhookId, job: crate::i
     let Some(mut delivery) = delivery_row::delivery(txn, webhook)? else { return Ok(()) };
     let due_before = delivery.due();
     delivery.state.listing.take_if(|listing| *listing == job);
+    delivery.state.beside.take_if(|beside| beside.job == job);
     delivery.state.retry.take_if(|retry| retry.stream == Stream::Listing(job));
     delivery_row::keep(txn, webhook, due_before, &delivery);
+    Ok(())
+}
+
+/// A back-fill has nothing to deliver now: log pages that waited for it need not any more.
+pub(super) fn let_log_go(txn: &mut Txn<'_>, webhook: WebhookId, job: crate::ids::JobId) -> Result<(), StoreError> {
+    let Some(mut delivery) = delivery_row::delivery(txn, webhook)? else { return Ok(()) };
+    let due_before = delivery.due();
+    let Some(beside) = delivery.state.beside.as_mut().filter(|beside| beside.job == job) else { return Ok(()) };
+    if beside.held_from.take().is_some() {
+        delivery_row::keep(txn, webhook, due_before, &delivery);
+    }
     Ok(())
 }
 

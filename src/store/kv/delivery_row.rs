@@ -2,14 +2,15 @@
 
 use super::engine::{Read, Tree, Value};
 use super::keys::DueKind;
-use super::rows::{Reader, Writer};
+use super::rows::{Reader, Writer, open};
 use super::txn::Txn;
 use crate::ids::{JobId, WebhookId};
-use crate::store::{DeliveryState, Position, Retry, ShardId, StoreError, Stream, WebhookHealth};
+use crate::store::{Beside, DeliveryState, Position, Retry, ShardId, StoreError, Stream, WebhookHealth};
 use chrono::{DateTime, Utc};
 
 pub(super) const WHAT: &str = "delivery";
-pub(super) const FORMAT: u8 = 1;
+/// Format 1 knows of no back-fills beside the log.
+pub(super) const FORMAT: u8 = 2;
 
 /// The row. It exists as long as its webhook does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +48,18 @@ impl Delivery {
             row.time(since);
             row.text(message);
         });
+        row.option(state.beside, |row, beside| {
+            write_job(row, beside.job);
+            row.option(beside.held_from, Writer::u64);
+        });
         row.finish()
     }
 
     pub(super) fn decode(row: &[u8]) -> Result<Self, StoreError> {
+        let (format, _) = open(WHAT, FORMAT, row)?;
         let mut row = Reader::new(WHAT, FORMAT, row)?;
         let (shard, is_resting) = (ShardId(row.u16()?), row.bool()?);
-        let state = DeliveryState {
+        let mut state = DeliveryState {
             position: Position { sequence: row.u64()?, offset: row.u32()? },
             delivered: row.u64()?,
             delivered_at: row.option(Reader::time)?,
@@ -62,7 +68,11 @@ impl Delivery {
             health: row
                 .option(|row| Ok(WebhookHealth::Unhealthy { since: row.time()?, message: row.text()? }))?
                 .unwrap_or_default(),
+            beside: None,
         };
+        if format >= 2 {
+            state.beside = row.option(|row| Ok(Beside { job: read_job(row)?, held_from: row.option(Reader::u64)? }))?;
+        }
         Ok(Delivery { shard, is_resting, state })
     }
 }

@@ -4,11 +4,11 @@ use super::engine::{Read, Tree};
 use super::keys::{self, Grave, Index};
 use super::rows::{load, save};
 use super::txn::Txn;
-use super::{Pace, Units, deliveries, delivery_row, leases, lists, notifications, pages, webhooks};
+use super::{Pace, Units, deliveries, delivery_row, head, leases, lists, notifications, pages, webhooks};
 use crate::ids::{JobId, WebhookId};
 use crate::store::{
-    JobMode, JobState, ListingCommit, ListingJob, Listings, Notification, NotificationEvent, Position, ShardId,
-    StoreError, Wake,
+    Beside, Fence, JobMode, JobState, ListingCommit, ListingJob, Listings, Notification, NotificationEvent, Position,
+    ShardId, StoreError, Wake,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -49,17 +49,40 @@ pub(super) fn insert(txn: &mut Txn<'_>, mut new: ListingJob) -> Result<(), Store
     if jobs.iter().any(ListingJob::is_open) || txn.has(Tree::Jobs, new.id.as_bytes())? {
         return Err(StoreError::Exists("open listing job"));
     }
-    if let Some(oldest) = jobs.last().filter(|_| jobs.len() >= JOBS_MAX) {
+    if let Some(oldest) = jobs.iter().rfind(|job| !job.is_open()).filter(|_| jobs.len() >= JOBS_MAX) {
         remove(txn, oldest)?;
     }
     (new.feed_id, new.shard) = (webhook.feed_id, webhook.shard);
     txn.put(Tree::Index, Index::JobOfWebhook.key(&[webhook.id.as_bytes(), new.id.as_bytes()]), &[]);
-    if new.mode == JobMode::Initial {
-        let mut delivery = delivery_row::delivery(txn, webhook.id)?.ok_or(StoreError::Missing("webhook"))?;
-        delivery.state.listing = Some(new.id);
-        delivery_row::keep(txn, webhook.id, delivery.due(), &delivery);
+    let mut delivery = delivery_row::delivery(txn, webhook.id)?.ok_or(StoreError::Missing("webhook"))?;
+    match new.mode {
+        JobMode::Initial => delivery.state.listing = Some(new.id),
+        JobMode::Backfill => delivery.state.beside = Some(Beside { job: new.id, held_from: None }),
     }
+    delivery_row::keep(txn, webhook.id, delivery.due(), &delivery);
     keep(txn, &new)
+}
+
+/// A back-fill's turn.
+fn claim_turn(txn: &mut Txn<'_>, fence: Fence, id: JobId) -> Result<bool, StoreError> {
+    leases::check(txn, fence)?;
+    let job = job(txn, id)?.ok_or(StoreError::Missing(WHAT))?;
+    let mut delivery = delivery_row::delivery(txn, job.webhook_id)?.ok_or(StoreError::Missing("webhook"))?;
+    let state = &mut delivery.state;
+    let Some(beside) = state.beside.as_mut().filter(|beside| beside.job == id && job.state == JobState::Running) else {
+        return Err(StoreError::Conflict(WHAT));
+    };
+    if job.spooled() > 0 || state.listing.is_some() {
+        return Ok(false);
+    }
+    if let Some(from) = beside.held_from {
+        return Ok(state.position.sequence >= from);
+    }
+    let end = head::head(txn, job.feed_id)?.ok_or(StoreError::Missing("feed"))?.log.end;
+    beside.held_from = Some(end);
+    let is_its_turn = state.position.sequence >= end;
+    delivery_row::keep(txn, job.webhook_id, delivery.due(), &delivery);
+    Ok(is_its_turn)
 }
 
 fn remove(txn: &mut Txn<'_>, job: &ListingJob) -> Result<(), StoreError> {
@@ -99,6 +122,14 @@ fn commit(txn: &mut Txn<'_>, commit: ListingCommit) -> Result<ListingJob, StoreE
     job.total = commit.total.or(job.total);
     job.failures = commit.failures;
     job.updated_at = commit.at;
+    job.tally = commit.tally;
+    if !job.is_open() {
+        job.finished_at = Some(commit.at);
+        bury_spool(txn, &job);
+        deliveries::leave_listing(txn, job.webhook_id, job.id)?;
+    } else if job.spooled() == 0 {
+        deliveries::let_log_go(txn, job.webhook_id, job.id)?;
+    }
     keep(txn, &job)?;
     if let JobState::Failed { .. } = job.state {
         tell_end(txn, &job)?;
@@ -121,18 +152,26 @@ fn tell_end(txn: &mut Txn<'_>, job: &ListingJob) -> Result<(), StoreError> {
     notifications::write(txn, Notification { code, ..new })
 }
 
-/// Moves a webhook on in a job's pages, and forgets those it is past; true if it moved. Of a job that is over, nothing
-/// is kept: an attempt may end after its job was cancelled.
+/// What of a job's pages was delivered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passed {
+    pub(super) position: Position,
+    pub(super) is_last: bool,
+    pub(super) records: u64,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// Moves a webhook on in a job's pages, and forgets those it is past. Of a job that is over, nothing is kept: an attempt
+/// may end after its job was cancelled. Answers whether it moved, and the job as it is then.
 pub(super) fn pass(
     txn: &mut Txn<'_>,
     webhook: WebhookId,
     id: JobId,
-    position: Position,
-    is_last: bool,
-    at: DateTime<Utc>,
-) -> Result<bool, StoreError> {
+    passed: Passed,
+) -> Result<Option<(bool, ListingJob)>, StoreError> {
+    let Passed { position, is_last, records, at } = passed;
     let Some(mut job) = job(txn, id)?.filter(|job| job.is_open() && job.webhook_id == webhook) else {
-        return Ok(false);
+        return Ok(None);
     };
     let has_moved = position > job.position;
     if has_moved {
@@ -140,15 +179,17 @@ pub(super) fn pass(
             pages::remove(txn, Tree::Spool, job.id.as_bytes(), sequence)?;
         }
         job.position = position;
+        job.delivered += records;
     }
     job.updated_at = at;
     if is_last {
         bury_spool(txn, &job);
         job.state = JobState::Done;
+        job.finished_at = Some(at);
         tell_end(txn, &job)?;
     }
     keep(txn, &job)?;
-    Ok(has_moved)
+    Ok(Some((has_moved, job)))
 }
 
 /// A page that waits for delivery. Those of a job that is over wait for nothing but the cleaning.
@@ -169,6 +210,7 @@ fn cancel(txn: &mut Txn<'_>, id: JobId, now: DateTime<Utc>) -> Result<(), StoreE
     }
     job.state = JobState::Cancelled;
     job.updated_at = now;
+    job.finished_at = Some(now);
     bury_spool(txn, &job);
     deliveries::leave_listing(txn, job.webhook_id, id)?;
     keep(txn, &job)
@@ -201,6 +243,10 @@ impl<U: Units> Listings for U {
             let ids = lists::ids(read, &prefix, after.as_ref().map(|id| &id.as_bytes()[..]), limit)?;
             ids.into_iter().filter_map(|id| job(read, id).transpose()).collect()
         })
+    }
+
+    async fn claim_turn(&self, fence: Fence, id: JobId) -> Result<bool, StoreError> {
+        self.write(Pace::Page, move |txn| claim_turn(txn, fence, id)).await
     }
 
     async fn commit_listing(&self, listing: ListingCommit) -> Result<ListingJob, StoreError> {

@@ -1,7 +1,7 @@
 //! Kept samples of every row that was ever written. A build must read them all.
 //!
 //! `samples/v1.txt` holds a line for each kind: its name, then JSON, or hexadecimal for compact rows. It is never
-//! changed: a new format gets a file of its own.
+//! changed: a new format gets a file of its own, as `samples/v2.txt` for deliveries.
 
 use super::calls::{Counters, Ring};
 use super::delivery_row::Delivery;
@@ -15,8 +15,8 @@ use super::{calls, keys, leases, pages, progress, rows, workspaces};
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Connection, DeliveryState, Feed, FeedHealth, FeedState, LedgerEntry, ListingJob, LogHead, Position,
-    Progress, Retry, ShardId, StoreError, Stream, Webhook, WebhookHealth, Workspace,
+    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, LedgerEntry, ListingJob, LogHead,
+    Position, Progress, Retry, ShardId, StoreError, Stream, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
 const KEPT: &str = include_str!("samples/v1.txt");
+const KEPT_2: &str = include_str!("samples/v2.txt");
 
 fn at() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 5_000_000).unwrap()
@@ -32,7 +33,11 @@ fn at() -> DateTime<Utc> {
 
 /// The row that was kept, and what it is now.
 fn kept(kind: &str) -> Value {
-    let line = KEPT.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' '));
+    kept_in(KEPT, kind)
+}
+
+fn kept_in(file: &str, kind: &str) -> Value {
+    let line = file.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' '));
     let line = line.unwrap_or_else(|| panic!("there is no sample of {kind}"));
     match line.starts_with('{') {
         true => Value::from([&[1], line.as_bytes()].concat()),
@@ -47,7 +52,17 @@ fn compact<T: PartialEq + Debug>(
     written: &Value,
     read: impl Fn(&[u8]) -> Result<T, StoreError>,
 ) {
-    let row = kept(kind);
+    compact_in(KEPT, kind, expected, written, read);
+}
+
+fn compact_in<T: PartialEq + Debug>(
+    file: &str,
+    kind: &str,
+    expected: &T,
+    written: &Value,
+    read: impl Fn(&[u8]) -> Result<T, StoreError>,
+) {
+    let row = kept_in(file, kind);
     assert_eq!(&read(&row).unwrap(), expected, "{kind}");
     assert_eq!(hex::encode(written), hex::encode(&row), "{kind} is written otherwise: give it a new format number");
     let newer = [&[row[0] + 1], &row[1..]].concat();
@@ -123,7 +138,7 @@ fn leaves_of_version_1_are_read() {
 }
 
 #[test]
-fn rows_of_deliveries_of_version_1_are_read() {
+fn rows_of_deliveries_of_all_versions_are_read() {
     let retry = Retry {
         stream: Stream::Listing(JobId::from_bytes([5; 12])),
         attempts: 3,
@@ -138,9 +153,13 @@ fn rows_of_deliveries_of_version_1_are_read() {
         listing: Some(JobId::from_bytes([5; 12])),
         delivered: 56,
         delivered_at: Some(at()),
+        beside: None,
     };
     let delivery = Delivery { shard: ShardId(7), is_resting: true, state };
-    compact("delivery", &delivery, &delivery.encode(), Delivery::decode);
+    assert_eq!(Delivery::decode(&kept("delivery")).unwrap(), delivery);
+    let beside = Some(Beside { job: JobId::from_bytes([6; 12]), held_from: Some(13) });
+    let delivery = Delivery { state: DeliveryState { beside, ..delivery.state }, ..delivery };
+    compact_in(KEPT_2, "delivery", &delivery, &delivery.encode(), Delivery::decode);
 }
 
 #[test]
