@@ -133,7 +133,10 @@ async fn beside_a_busy_feed_changes_are_told_in_time_and_in_order() {
     let mut versions = Versions { made: HashMap::new() };
     let mut made_at = HashMap::new();
     for turn in 0..400usize {
-        let id = format!("con_{:08}", 1 + (turn * 37) % 1_000);
+        // Of the page that is under way, and of others.
+        let listed = usize::try_from(world.job(job.id).await.tally.listed).unwrap();
+        let number = if turn % 2 == 0 { listed + (turn * 7) % 100 } else { turn * 37 };
+        let id = format!("con_{:08}", 1 + number % 1_000);
         versions.next(&world, &id);
         made_at.insert((id.clone(), versions.made[&id]), tokio::time::Instant::now());
         world.run_for(Duration::from_millis(130)).await;
