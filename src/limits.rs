@@ -2,6 +2,7 @@
 //! `ANYHOOK_POLL_RUNS_MAX` and the like in the environment).
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 macro_rules! limits {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty = $default:expr,)* }) => {
@@ -23,6 +24,20 @@ macro_rules! limits {
             pub const NAMES: &'static [&'static str] = &[$(stringify!($field)),*];
         }
     };
+}
+
+limits! {
+    /// A budget for one vendor in place of what its integration documents.
+    BudgetLimits {
+        /// Requests with one credential, refilled evenly over `per_ms`.
+        requests: Option<u32> = None,
+        /// The period in milliseconds.
+        per_ms: Option<u64> = None,
+        /// Requests with all credentials together, refilled evenly over `app_per_ms`.
+        app_requests: Option<u32> = None,
+        /// The period in milliseconds.
+        app_per_ms: Option<u64> = None,
+    }
 }
 
 limits! {
@@ -78,6 +93,17 @@ limits! {
         /// The share of a vendor's budget, in percent, that polls at intervals of a range may plan with; the rest is for
         /// back-fills, retries and what else asks the vendor.
         pace_budget_percent: u32 = 75,
+        /// The share of a vendor's budget, in percent, that listing jobs keep while polls want all of it.
+        backfill_floor_percent: u32 = 10,
+        /// Requests under way to one host of a vendor at the same time.
+        host_requests_max: usize = 32,
+        /// Requests under way with one credential at the same time.
+        bucket_requests_max: usize = 8,
+        /// Requests that wait for their turn at one host of a vendor; those of listing jobs may be half of them. A run
+        /// that finds more ends and comes again later.
+        host_waiting_max: usize = 16,
+        /// Budgets by integration (`[poll.budgets.<integration>]`), in place of what the vendors document.
+        budgets: BTreeMap<String, BudgetLimits> = BTreeMap::new(),
     }
 }
 

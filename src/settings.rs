@@ -225,14 +225,7 @@ fn take_file(text: &str, known: &[Setting], given: &mut BTreeMap<String, Given>)
     let table: Table =
         text.parse().map_err(|error: toml::de::Error| SettingsError::Malformed(value::one_line(&error.to_string())))?;
     let mut flat = Vec::new();
-    for (name, value) in table {
-        match value {
-            Value::Table(section) => {
-                flat.extend(section.into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)));
-            }
-            value => flat.push((name, value)),
-        }
-    }
+    value::flatten(String::new(), table, &mut flat);
     for (path, value) in flat {
         let setting = find(known, &path, &path, |setting| &setting.path)?;
         value::check_kind(setting.kind, &value).map_err(|expected| invalid(&path, expected))?;
@@ -271,15 +264,12 @@ fn store_kind(text: &str, name: &str) -> Result<StoreKind, SettingsError> {
 fn limits_of<'a>(given: impl Iterator<Item = (&'a String, &'a Given)>) -> Result<Limits, SettingsError> {
     let mut table = names::limits_table();
     for (path, Given { name, value }) in given {
-        let Some((section, field)) = path.split_once('.') else { continue };
         let least = i64::from(!names::may_be_zero(path));
         if value.as_integer().is_some_and(|number| number < least) {
             let expected = if least == 0 { "a whole number, zero or more" } else { "a whole number, one or more" };
             return Err(invalid(name, expected));
         }
-        if let Some(section) = table.get_mut(section).and_then(Value::as_table_mut) {
-            section.insert(field.to_owned(), value.clone());
-        }
+        value::put(&mut table, path, value.clone());
         Limits::deserialize(table.clone()).map_err(|_| invalid(name, "a smaller number"))?;
     }
     Limits::deserialize(table).map_err(|error| SettingsError::Malformed(value::one_line(&error.to_string())))

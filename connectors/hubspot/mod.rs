@@ -67,6 +67,8 @@ static MANIFEST: Manifest = Manifest {
         per_ms: 1_000,
         description: "5 searches a second for each account; other requests 100 to 190 in ten seconds, and a daily \
                       number, by the subscription",
+        remaining_header: Some("x-hubspot-ratelimit-remaining"),
+        window_ms_header: Some("x-hubspot-ratelimit-interval-milliseconds"),
         ..RateLimit::PLAIN
     },
     // "Validating requests", version 3. Settings of webhooks belong to the app, so they are made there, not by request.

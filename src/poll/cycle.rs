@@ -132,7 +132,8 @@ fn settle(
         Err(PollError::Wait { wait, .. }) => {
             let wait = TimeDelta::from_std(*wait).unwrap_or(TimeDelta::days(1));
             let jitter = millis(vendors.context.random.up_to(limits.retry_base_ms));
-            Some((ended_at + wait + jitter).max(began_at + interval))
+            // Not an interval later: this poll is still owed.
+            Some(ended_at + wait + jitter)
         }
         // A vendor that refuses every cursor must not be asked without a pause.
         Err(PollError::Transient(_) | PollError::CursorExpired) => {

@@ -22,6 +22,7 @@ mod refresh;
 pub mod scheduler;
 pub mod sift;
 pub mod sign_in;
+mod spending;
 pub mod tally;
 pub mod transport;
 pub mod window;

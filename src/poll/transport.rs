@@ -2,7 +2,8 @@
 //!
 //! Whoever calls gets an answer to be read, or a [`PollError`] that says what is to be done.
 
-use super::budget::{Budget, Budgets, Caller, Pace};
+use super::budget::Caller;
+use super::budget::gate::Gates;
 use super::error::PollError;
 use super::parents::ParentLists;
 use super::refresh::Turns;
@@ -14,7 +15,7 @@ use crate::outbound::{OutboundRequest, OutboundResponse};
 use crate::store::Connection;
 use anyhook_connectors::contract::{ApiRequest, ApiResponse, Connector, Headers, Verdict};
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -70,7 +71,7 @@ pub type FindConnector = fn(&str) -> Option<&'static dyn Connector>;
 pub struct Vendors {
     pub(super) context: Context,
     find: FindConnector,
-    budgets: Budgets,
+    pub(super) gates: Gates,
     open: Mutex<HashMap<ConnectionId, (u64, Arc<Credentials>)>>,
     pub(super) refreshing: Turns,
     pub(super) parent_lists: ParentLists,
@@ -82,7 +83,7 @@ impl Vendors {
         Vendors {
             context,
             find: anyhook_connectors::find,
-            budgets: Budgets::default(),
+            gates: Gates::default(),
             open: Mutex::default(),
             refreshing: Turns::default(),
             parent_lists: ParentLists::default(),
@@ -120,26 +121,27 @@ impl Vendors {
         request: &ApiRequest,
         cost: &mut CallCost,
     ) -> Result<VendorAnswer, PollError> {
-        let _ = caller;
         let connector = self.connector(connection)?;
-        let budget = self.budget(connection, connector).await?;
+        let till = self.till(connection, connector).await?;
         let mut connection = std::borrow::Cow::Borrowed(connection);
         let mut credentials = self.fresh_credentials(&mut connection).await?;
         let mut is_refreshed = false;
         let mut tries = 0;
         loop {
-            self.take(&budget).await?;
+            let permit = self.turn(&till, caller, &connection).await?;
             tries += 1;
             let sent = self.send(connector, &connection, &credentials, request, cost).await;
             let answer = match sent {
                 Ok(answer) => answer,
                 Err(PollError::Transient(message)) => {
+                    drop(permit);
                     self.wait_or_give_up(tries, None, message).await?;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            let wait = self.observe(&connection, connector, &budget, &answer).await?;
+            let wait = self.account(&till, &permit, &connection, connector, &answer).await?;
+            drop(permit);
             match answer.verdict {
                 Verdict::Read | Verdict::NotFound | Verdict::CursorExpired => return Ok(answer),
                 Verdict::RateLimited => {
@@ -181,57 +183,6 @@ impl Vendors {
         }
         open.insert(connection.id, (connection.auth_revision, credentials.clone()));
         Ok(credentials)
-    }
-
-    /// The connection's budget; a pause that was kept from before a restart holds.
-    async fn budget(&self, connection: &Connection, connector: &dyn Connector) -> Result<Arc<Budget>, PollError> {
-        let limits = &self.context.limits.poll;
-        let (budget, is_new) =
-            self.budgets.get(&connection.bucket, Pace::of(&connector.manifest().rate_limit, limits.budget_percent));
-        if is_new && let Some(until) = self.context.store.pause(&connection.bucket).await? {
-            let wait = (until - self.context.clock.now()).to_std().unwrap_or_default();
-            // A clock that jumped back must not stop the budget for ever.
-            budget.close(wait.min(Duration::from_millis(limits.pause_max_ms)));
-        }
-        Ok(budget)
-    }
-
-    /// Takes one request from the budget; waits only where that is short.
-    async fn take(&self, budget: &Budget) -> Result<(), PollError> {
-        let patience = Duration::from_millis(self.context.limits.poll.budget_wait_max_ms);
-        let mut waited = Duration::ZERO;
-        while let Err(wait) = budget.take() {
-            waited += wait;
-            if waited > patience {
-                return Err(PollError::Wait { wait, message: "the budget for this vendor is used up".to_owned() });
-            }
-            self.context.clock.sleep(wait).await;
-        }
-        Ok(())
-    }
-
-    /// Corrects the budget by what the answer says, and keeps a pause before anything else happens.
-    async fn observe(
-        &self,
-        connection: &Connection,
-        connector: &dyn Connector,
-        budget: &Budget,
-        answer: &VendorAnswer,
-    ) -> Result<Option<Duration>, PollError> {
-        let limits = &self.context.limits.poll;
-        let (floor, max) = (Duration::from_millis(limits.pause_floor_ms), Duration::from_millis(limits.pause_max_ms));
-        let hint = rate_headers::hint(&answer.headers, &connector.manifest().rate_limit, answer.server_time);
-        let wait = match answer.verdict {
-            Verdict::RateLimited => Some(budget.refuse(hint, floor, max)),
-            Verdict::Transient => None,
-            _ => budget.observe(hint, max),
-        };
-        if let Some(wait) = wait {
-            let until = self.context.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::days(1));
-            self.context.store.extend_pause(&connection.bucket, until).await?;
-            tracing::info!(connection = %connection.id, bucket = %connection.bucket, wait_ms = wait.as_millis(), "the vendor asks for a pause");
-        }
-        Ok(wait)
     }
 
     async fn wait_or_give_up(&self, tries: u32, floor: Option<Duration>, message: String) -> Result<(), PollError> {

@@ -1,6 +1,8 @@
 //! Settings that contradict each other.
 
 use super::{Settings, SettingsError};
+use crate::limits::BudgetLimits;
+use std::collections::BTreeMap;
 
 /// The least and the greatest of a pair, by path and value; the first may not be over the second.
 struct Pair(&'static str, u64, &'static str, u64);
@@ -20,6 +22,12 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
         Pair("api.interval_default_ms", api.interval_default_ms, "api.interval_max_ms", api.interval_max_ms),
         Pair("poll.retry_base_ms", poll.retry_base_ms, "poll.retry_wait_max_ms", poll.retry_wait_max_ms),
         Pair("poll.pause_floor_ms", poll.pause_floor_ms, "poll.pause_max_ms", poll.pause_max_ms),
+        Pair(
+            "poll.bucket_requests_max",
+            poll.bucket_requests_max as u64,
+            "poll.host_requests_max",
+            poll.host_requests_max as u64,
+        ),
         Pair("poll.log_page_bytes_max", poll.log_page_bytes_max as u64, "poll.log_bytes_max", poll.log_bytes_max),
         Pair("deliver.host_slots_max", deliver.host_slots_max as u64, "deliver.slots_max", deliver.slots_max as u64),
     ];
@@ -32,10 +40,25 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     let percents = [
         ("poll.jitter_percent", poll.jitter_percent),
         ("poll.bad_records_percent_max", u64::from(poll.bad_records_percent_max)),
+        ("poll.backfill_floor_percent", u64::from(poll.backfill_floor_percent)),
     ];
     for (name, percent) in percents {
         if percent > 100 {
             return Err(SettingsError::Contradiction(format!("{name} ({percent}) must not be over 100")));
+        }
+    }
+    budgets(&poll.budgets)
+}
+
+/// An app's budget needs both its numbers where the integration documents none.
+fn budgets(set: &BTreeMap<String, BudgetLimits>) -> Result<(), SettingsError> {
+    for (integration, budget) in set {
+        let is_documented = anyhook_connectors::find(integration)
+            .is_some_and(|connector| connector.manifest().rate_limit.app.is_some());
+        if budget.app_requests.is_some() != budget.app_per_ms.is_some() && !is_documented {
+            return Err(SettingsError::Contradiction(format!(
+                "poll.budgets.{integration} needs both app_requests and app_per_ms, or none of them"
+            )));
         }
     }
     Ok(())

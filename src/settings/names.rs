@@ -1,6 +1,6 @@
 //! The names of the settings: what there is, and what was meant by a name that is none.
 
-use crate::limits::Limits;
+use crate::limits::{BudgetLimits, Limits};
 use toml::{Table, Value};
 
 /// Names the settings file; read before the settings are.
@@ -48,6 +48,9 @@ const VARIABLES: &[(&str, &str)] = &[
     ("api.interval_floor_ms", "ANYHOOK_INTERVAL_FLOOR_MS"),
 ];
 
+/// What budgets are set under, by integration.
+const BUDGETS: &str = "poll.budgets";
+
 /// Limits for which nothing is a sensible amount.
 const ZERO: &[&str] = &[
     "poll.jitter_percent",
@@ -74,9 +77,19 @@ pub(super) fn known() -> Vec<Setting> {
     let own = OWN.iter().map(|(path, kind)| ((*path).to_owned(), *kind));
     let limits = limits_table().into_iter().flat_map(|(section, fields)| {
         let fields = if let Value::Table(fields) = fields { fields } else { Table::new() };
-        fields.into_iter().map(move |(field, value)| (format!("{section}.{field}"), kind_of(&value)))
+        let single = fields.into_iter().filter(|(_, value)| !value.is_table());
+        single.map(move |(field, value)| (format!("{section}.{field}"), kind_of(&value)))
     });
-    own.chain(limits).map(|(path, kind)| Setting { variable: variable(&path), path, kind }).collect()
+    own.chain(limits).chain(budgets()).map(|(path, kind)| Setting { variable: variable(&path), path, kind }).collect()
+}
+
+/// The budgets that can be set for each integration of this build.
+fn budgets() -> impl Iterator<Item = (String, Kind)> {
+    let integrations = anyhook_connectors::all().iter().map(|connector| connector.manifest().integration);
+    integrations.flat_map(|integration| {
+        let fields = BudgetLimits::NAMES.iter();
+        fields.map(move |field| (format!("{BUDGETS}.{integration}.{field}"), Kind::Number))
+    })
 }
 
 fn kind_of(value: &Value) -> Kind {
@@ -124,10 +137,10 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         let is_elsewhere = candidate.contains('.') && tail(candidate) == tail(name)
             || name.strip_prefix("ANYHOOK_").is_some_and(|rest| candidate.ends_with(&format!("_{rest}")))
             || name.ends_with(candidate.trim_start_matches("ANYHOOK"));
-        let score = if is_elsewhere { 0 } else { distance(name, candidate) };
-        (score, candidate)
+        let distance = distance(name, candidate);
+        (if is_elsewhere { 0 } else { distance }, distance, candidate)
     });
-    scored.min().filter(|(score, _)| *score <= bound).map(|(_, candidate)| candidate)
+    scored.min().filter(|(score, ..)| *score <= bound).map(|(.., candidate)| candidate)
 }
 
 /// How many letters must be added, dropped or replaced to make one of the other (Levenshtein).

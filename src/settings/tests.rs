@@ -29,7 +29,12 @@ fn every_limit_can_be_set_by_its_variable() {
             let value = if kind == names::Kind::Number { "77" } else { "77,78" };
             // Contradictions with defaults are possible; an unknown or unread name is not.
             if let Err(error) = load("", &[(&variable, value)], &[]) {
-                assert!(error.contains("must not be over") || error.contains("must be below"), "{variable}: {error}");
+                assert!(
+                    error.contains("must not be over")
+                        || error.contains("must be below")
+                        || error.contains("needs both"),
+                    "{variable}: {error}"
+                );
             }
         }
     }
@@ -37,6 +42,29 @@ fn every_limit_can_be_set_by_its_variable() {
         load("", &[("ANYHOOK_DELIVER_RETRY_SCHEDULE_MS", "1_000, 5000"), ("ANYHOOK_INTERVAL_FLOOR_MS", "50")], &[]);
     let limits = settings.unwrap().limits;
     assert_eq!((limits.deliver.retry_schedule_ms, limits.api.interval_floor_ms), (vec![1_000, 5_000], 50));
+}
+
+#[test]
+fn budgets_are_set_by_integration_in_the_file_and_the_environment() {
+    let file = "[poll]\nruns_max = 7\n[poll.budgets.hubspot]\nrequests = 19\nper_ms = 1_000";
+    let environment =
+        [("ANYHOOK_POLL_BUDGETS_HUBSPOT_REQUESTS", "15"), ("ANYHOOK_POLL_BUDGETS_GITHUB_PER_MS", "3_600_000")];
+    let poll = load(file, &environment, &[]).unwrap().limits.poll;
+    let budget = |name: &str| poll.budgets[name].clone();
+    assert_eq!((poll.runs_max, budget("hubspot").requests, budget("hubspot").per_ms), (7, Some(15), Some(1_000)));
+    assert_eq!((budget("github").requests, budget("github").per_ms), (None, Some(3_600_000)));
+    let cases = [
+        ("[poll.budgets.hubpot]\nrequests = 1", "did you mean poll.budgets.hubspot.requests?"),
+        ("[poll.budgets.hubspot]\nrequest = 1", "did you mean poll.budgets.hubspot.requests?"),
+        ("[poll.budgets]\nhubspot = 1", "unknown setting poll.budgets.hubspot"),
+        ("[poll.budgets.hubspot]\nrequests = 0", "one or more"),
+        ("[poll.budgets.hubspot]\nrequests = \"many\"", "poll.budgets.hubspot.requests must be a whole number"),
+        ("[poll.budgets.hubspot]\napp_requests = 5", "needs both app_requests and app_per_ms"),
+    ];
+    for (file, expected) in cases {
+        let error = load(file, &[], &[]).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

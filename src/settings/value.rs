@@ -4,7 +4,7 @@ use super::names::Kind;
 use super::{OAuthClient, Secret};
 use ipnet::IpNet;
 use std::net::IpAddr;
-use toml::Value;
+use toml::{Table, Value};
 use url::Url;
 
 const NUMBER: &str = "a whole number";
@@ -96,4 +96,28 @@ pub(super) fn oauth_clients(value: &Value) -> Result<Vec<OAuthClient>, &'static 
 /// A text of several lines in one.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Sections, and sections in these, as paths.
+pub(super) fn flatten(above: String, table: Table, flat: &mut Vec<(String, Value)>) {
+    for (name, value) in table {
+        let path = if above.is_empty() { name } else { format!("{above}.{name}") };
+        match value {
+            Value::Table(section) => flatten(path, section, flat),
+            value => flat.push((path, value)),
+        }
+    }
+}
+
+/// Puts a value at its path.
+pub(super) fn put(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => drop(table.insert(path.to_owned(), value)),
+        Some((section, rest)) => {
+            let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(section) = section {
+                put(section, rest, value);
+            }
+        }
+    }
 }

@@ -3,8 +3,9 @@
 use super::StoreError;
 use crate::ids::NodeId;
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// How many shards there are. Fixed for the life of a store: rows carry their shard.
 pub const SHARDS: u16 = 64;
@@ -40,6 +41,29 @@ pub struct Lease {
     pub expires_at: DateTime<Utc>,
 }
 
+/// How long a quota at a vendor pauses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// Until when, by our clock.
+    pub until: DateTime<Utc>,
+    /// How long it was when it began, in milliseconds: a clock that has gone back since makes it no longer.
+    pub length_ms: u64,
+}
+
+impl Pause {
+    /// A pause that begins now.
+    pub fn starting(now: DateTime<Utc>, length: Duration) -> Self {
+        let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        let span = TimeDelta::from_std(length).unwrap_or(TimeDelta::MAX);
+        Pause { until: now.checked_add_signed(span).unwrap_or(DateTime::<Utc>::MAX_UTC), length_ms }
+    }
+
+    /// What is left of it: never more than all of it.
+    pub fn left(&self, now: DateTime<Utc>) -> Duration {
+        (self.until - now).to_std().unwrap_or_default().min(Duration::from_millis(self.length_ms))
+    }
+}
+
 /// Leases.
 #[async_trait]
 pub trait Leases {
@@ -60,9 +84,13 @@ pub trait Leases {
     /// Gives a node's shards back, so that others need not wait for its leases to expire.
     async fn release_shards(&self, node: NodeId) -> Result<(), StoreError>;
 
-    /// Until when a budget bucket is paused, because the vendor said so.
-    async fn pause(&self, bucket: &str) -> Result<Option<DateTime<Utc>>, StoreError>;
+    /// How long a quota pauses, because the vendor said so: a budget bucket's, or one that several share. What was kept
+    /// by an old build has no length and counts as a day.
+    async fn pause(&self, quota: &str) -> Result<Option<Pause>, StoreError>;
 
-    /// Pauses a bucket until then. A pause is only ever extended.
-    async fn extend_pause(&self, bucket: &str, until: DateTime<Utc>) -> Result<(), StoreError>;
+    /// Pauses a quota.
+    ///
+    /// - A pause is only ever extended: of two that run, what is left of the longer one counts.
+    /// - One that a clock which has gone back since makes seem longer than it was gives way to a new one.
+    async fn extend_pause(&self, quota: &str, pause: Pause) -> Result<(), StoreError>;
 }

@@ -34,7 +34,7 @@ pub use feed::{
     Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
     RunFinish, SweepHealth,
 };
-pub use lease::{Fence, Lease, Leases, SHARDS, ShardId};
+pub use lease::{Fence, Lease, Leases, Pause, SHARDS, ShardId};
 pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, ListingTally, Listings, PaceMark};
 pub use log::{ArrivalCommit, ArrivalFeed, Log, LogHead};

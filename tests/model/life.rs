@@ -377,7 +377,7 @@ impl Life {
         let store = &self.world.disk.store;
         let mut restless = Vec::new();
         let pause = store.pause(&self.connection.bucket).await.unwrap();
-        if pause.is_some_and(|until| until > self.world.clock.now()) {
+        if pause.is_some_and(|pause| !pause.left(self.world.clock.now()).is_zero()) {
             restless.push(format!("the vendor's pause until {pause:?}"));
         }
         for subscriber in self.live() {

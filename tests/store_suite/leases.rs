@@ -1,6 +1,7 @@
 use crate::world::{World, at};
-use anyhook::store::{SHARDS, ShardId};
+use anyhook::store::{Pause, SHARDS, ShardId};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 // Leases belong to the whole store: each test goes on from whoever holds what.
 
@@ -50,9 +51,24 @@ pub(crate) async fn released_shards_are_free(world: &World) {
 pub(crate) async fn pauses_are_only_extended(world: &World) {
     let bucket = format!("github/{}", world.job_id());
     assert_eq!(world.store.pause(&bucket).await.unwrap(), None);
-    for (until, expected) in [(10, 10), (5, 10), (20, 20)] {
-        world.store.extend_pause(&bucket, at(until)).await.unwrap();
-        assert_eq!(world.store.pause(&bucket).await.unwrap(), Some(at(expected)));
+    let pause = |from, seconds| Pause::starting(at(from), Duration::from_secs(seconds));
+    for (new, expected) in [((0, 10), (0, 10)), ((2, 3), (0, 10)), ((5, 15), (5, 15)), ((6, 14), (5, 15))] {
+        world.store.extend_pause(&bucket, pause(new.0, new.1)).await.unwrap();
+        assert_eq!(world.store.pause(&bucket).await.unwrap(), Some(pause(expected.0, expected.1)));
     }
     assert_eq!(world.store.pause("another").await.unwrap(), None);
+}
+
+pub(crate) async fn a_pause_is_no_longer_than_it_was_when_the_clock_has_gone_back(world: &World) {
+    let bucket = format!("github/{}", world.job_id());
+    let seconds = Duration::from_secs;
+    world.store.extend_pause(&bucket, Pause::starting(at(50_000), seconds(30))).await.unwrap();
+    let kept = world.store.pause(&bucket).await.unwrap().unwrap();
+    assert_eq!(
+        (kept.left(at(50_010)), kept.left(at(0)), kept.left(at(60_000))),
+        (seconds(20), seconds(30), seconds(0))
+    );
+    let new = Pause::starting(at(0), seconds(900));
+    world.store.extend_pause(&bucket, new).await.unwrap();
+    assert_eq!(world.store.pause(&bucket).await.unwrap(), Some(new), "what is left of it is more");
 }

@@ -148,5 +148,6 @@ store_suite! {
         surplus_is_released,
         released_shards_are_free,
         pauses_are_only_extended,
+        a_pause_is_no_longer_than_it_was_when_the_clock_has_gone_back,
     }
 }

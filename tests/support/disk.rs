@@ -206,8 +206,8 @@ pass_on! {
     impl Leases {
         writes hold_shards(node: NodeId, now: DateTime<Utc>, ttl_ms: u64, want: u16) -> Vec<Lease>;
         writes release_shards(node: NodeId) -> ();
-        reads pause(bucket: &str) -> Option<DateTime<Utc>>;
-        writes extend_pause(bucket: &str, until: DateTime<Utc>) -> ();
+        reads pause(quota: &str) -> Option<Pause>;
+        writes extend_pause(quota: &str, pause: Pause) -> ();
     }
 }
 

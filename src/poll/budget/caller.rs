@@ -1,5 +1,6 @@
 //! Who asks a vendor: by that, calls of one budget take turns.
 
+use super::turns::Lane;
 use crate::ids::{ConnectionId, FeedId, JobId};
 
 /// What goes first where a budget is short.
@@ -17,7 +18,7 @@ pub struct Caller {
     /// What goes first.
     pub priority: Priority,
     /// Whose turn it is: the id of a feed, job or connection.
-    lane: [u8; 12],
+    lane: Lane,
 }
 
 impl Caller {
@@ -39,5 +40,10 @@ impl Caller {
     /// A single call for a connection, such as the registration of a native webhook.
     pub fn single(connection: ConnectionId) -> Self {
         Caller { priority: Priority::Live, lane: *connection.as_bytes() }
+    }
+
+    /// Whose turn it is.
+    pub(super) fn lane(self) -> Lane {
+        self.lane
     }
 }

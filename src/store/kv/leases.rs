@@ -6,12 +6,16 @@ use super::rows::{Reader, Writer};
 use super::txn::Txn;
 use super::{Pace, Units};
 use crate::ids::NodeId;
-use crate::store::{Fence, Lease, Leases, SHARDS, ShardId, StoreError};
+use crate::store::{Fence, Lease, Leases, Pause, SHARDS, ShardId, StoreError};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub(super) const WHAT: &str = "lease";
 pub(super) const FORMAT: u8 = 1;
+/// Pauses have their length since format 2.
+const PAUSE_FORMAT: u8 = 2;
+/// What a pause of format 1 counts as at most: a day.
+const OLD_PAUSE_MS: u64 = 86_400_000;
 
 /// The row of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,16 +106,22 @@ pub(crate) fn void_leases(txn: &mut Txn<'_>) -> Result<(), StoreError> {
     release_all(txn, None)
 }
 
-pub(super) fn pause(read: &dyn Read, bucket: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let row = read.get(Tree::Pauses, bucket.as_bytes())?;
-    row.map(|row| Reader::new("pause", FORMAT, &row)?.time()).transpose()
+pub(super) fn pause(read: &dyn Read, quota: &str) -> Result<Option<Pause>, StoreError> {
+    let Some(row) = read.get(Tree::Pauses, quota.as_bytes())? else { return Ok(None) };
+    let format = row.first().copied().unwrap_or_default();
+    let mut row = Reader::new("pause", PAUSE_FORMAT, &row)?;
+    let until = row.time()?;
+    Ok(Some(Pause { until, length_ms: if format >= PAUSE_FORMAT { row.u64()? } else { OLD_PAUSE_MS } }))
 }
 
-fn extend_pause(txn: &mut Txn<'_>, bucket: &str, until: DateTime<Utc>) -> Result<(), StoreError> {
-    if pause(txn, bucket)?.is_none_or(|known| known < until) {
-        let mut row = Writer::new(FORMAT);
-        row.time(until);
-        txn.put(Tree::Pauses, bucket.as_bytes(), row.finish());
+pub(super) fn extend_pause(txn: &mut Txn<'_>, quota: &str, new: Pause) -> Result<(), StoreError> {
+    let span = i64::try_from(new.length_ms).ok().and_then(TimeDelta::try_milliseconds).unwrap_or(TimeDelta::MAX);
+    let now = new.until.checked_sub_signed(span).unwrap_or(DateTime::<Utc>::MIN_UTC);
+    if pause(txn, quota)?.is_none_or(|known| known.left(now) < new.left(now)) {
+        let mut row = Writer::new(PAUSE_FORMAT);
+        row.time(new.until);
+        row.u64(new.length_ms);
+        txn.put(Tree::Pauses, quota.as_bytes(), row.finish());
     }
     Ok(())
 }
@@ -133,12 +143,12 @@ impl<U: Units> Leases for U {
         self.write(Pace::Now, move |txn| release_all(txn, Some(node))).await
     }
 
-    async fn pause(&self, bucket: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-        self.read(|read| pause(read, bucket))
+    async fn pause(&self, quota: &str) -> Result<Option<Pause>, StoreError> {
+        self.read(|read| pause(read, quota))
     }
 
-    async fn extend_pause(&self, bucket: &str, until: DateTime<Utc>) -> Result<(), StoreError> {
-        let bucket = bucket.to_owned();
-        self.write(Pace::Now, move |txn| extend_pause(txn, &bucket, until)).await
+    async fn extend_pause(&self, quota: &str, pause: Pause) -> Result<(), StoreError> {
+        let quota = quota.to_owned();
+        self.write(Pace::Now, move |txn| extend_pause(txn, &quota, pause)).await
     }
 }

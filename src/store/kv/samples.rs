@@ -1,11 +1,11 @@
 //! Kept samples of every row that was ever written. A build must read them all.
 //!
-//! `samples/v1.txt` holds a line for each kind: its name, then JSON, or hexadecimal for compact rows. It is never
-//! changed: a new format gets a file of its own, as `samples/v2.txt` for deliveries.
+//! `samples/v1.txt` holds a line for each kind: its name, then JSON, or hexadecimal for compact rows; `v2.txt` the kinds
+//! that have a second format, and so on. They are never changed.
 
 use super::calls::{Counters, Ring};
 use super::delivery_row::Delivery;
-use super::engine::{MemoryEngine, Tree, Value};
+use super::engine::{MemoryEngine, Read, Tree, Value};
 use super::head::Head;
 use super::leaf::{self, Known};
 use super::leases::Held;
@@ -15,7 +15,7 @@ use super::{calls, keys, leases, pages, progress, rows, workspaces};
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, LedgerEntry, ListingJob, LogHead,
+    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, LedgerEntry, ListingJob, LogHead, Pause,
     Position, Progress, Retry, ShardId, StoreError, Stream, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
@@ -172,6 +172,17 @@ fn rows_of_leases_and_counters_of_version_1_are_read() {
 }
 
 #[test]
+fn pauses_of_format_2_are_read_and_written_so() {
+    let (engine, limits) = (MemoryEngine::default(), StoreLimits::default());
+    let mut txn = Txn::new(&engine, &limits);
+    let pause = Pause { until: at(), length_ms: 900_000 };
+    txn.put(Tree::Pauses, b"github/1", kept_in(KEPT_2, "pause"));
+    assert_eq!(leases::pause(&txn, "github/1"), Ok(Some(pause)));
+    leases::extend_pause(&mut txn, "github/2", pause).unwrap();
+    assert_eq!(txn.get(Tree::Pauses, b"github/2").unwrap(), Some(kept_in(KEPT_2, "pause")));
+}
+
+#[test]
 fn rows_that_are_read_in_place_of_version_1_are_read() {
     let (engine, limits) = (MemoryEngine::default(), StoreLimits::default());
     let mut txn = Txn::new(&engine, &limits);
@@ -179,7 +190,7 @@ fn rows_that_are_read_in_place_of_version_1_are_read() {
     txn.put(Tree::LogPages, keys::chunk(&[4; 12], 9, 1), kept("page_next"));
     assert_eq!(pages::get(&txn, Tree::LogPages, &[4; 12], 9).unwrap().unwrap(), b"hello");
     txn.put(Tree::Pauses, b"github/1", kept("pause"));
-    assert_eq!(leases::pause(&txn, "github/1"), Ok(Some(at())));
+    assert_eq!(leases::pause(&txn, "github/1"), Ok(Some(Pause { until: at(), length_ms: 86_400_000 })));
     txn.put(Tree::Meta, b"store_key", kept("store_key"));
     assert_eq!(workspaces::store_key(&mut txn, [0; 32]), Ok([8; 32]));
     txn.put(Tree::CallRings, b"ring", kept("call_ring"));

@@ -1,0 +1,110 @@
+//! What a call spends: its turn at the vendor's host before it is sent, and what the answer says of the quotas after.
+
+use super::budget::gate::{Gate, NotNow, Patience, Permit, Scope};
+use super::budget::host::Rules;
+use super::budget::quota::Pauses;
+use super::budget::{Caller, Plan};
+use super::error::PollError;
+use super::transport::{VendorAnswer, Vendors};
+use super::{rate_headers, sign_in};
+use crate::store::{Connection, Pause};
+use anyhook_connectors::contract::{Connector, Verdict};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a call waits for its turn, and the names of the quotas that it counts against.
+pub(super) struct Till {
+    gate: Arc<Gate>,
+    /// The app's quota at this host, as pauses are kept: one text, as a credential's is.
+    app: String,
+}
+
+impl Vendors {
+    /// The way to a connection's host. Pauses that were kept from before a restart hold.
+    pub(super) async fn till(&self, connection: &Connection, connector: &dyn Connector) -> Result<Till, PollError> {
+        let (limits, manifest) = (&self.context.limits.poll, connector.manifest());
+        let base = sign_in::base_url(connection, manifest)?;
+        let host = base.host_str().unwrap_or_default();
+        let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let plan = Plan::of(manifest, limits);
+        let rules = Rules {
+            host_requests_max: limits.host_requests_max,
+            bucket_requests_max: limits.bucket_requests_max,
+            floor_percent: limits.backfill_floor_percent,
+            app: plan.app,
+        };
+        let app = format!("{}:app:{host}{port}", manifest.integration);
+        let gate = self.gates.get(&app, rules, &self.context.clock);
+        if !gate.knows(&connection.bucket) {
+            // Read before the bucket is made: no call goes past a pause that is not known yet.
+            let pause_of_app = if plan.app.is_some() { self.pause_left(&app).await? } else { None };
+            let pause = self.pause_left(&connection.bucket).await?;
+            gate.make(&connection.bucket, plan.bucket, pause, pause_of_app);
+        }
+        Ok(Till { gate, app })
+    }
+
+    async fn pause_left(&self, quota: &str) -> Result<Option<Duration>, PollError> {
+        let longest = Duration::from_millis(self.context.limits.poll.pause_max_ms);
+        let pause = self.context.store.pause(quota).await?;
+        Ok(pause.map(|pause| pause.left(self.context.clock.now()).min(longest)).filter(|left| !left.is_zero()))
+    }
+
+    /// Waits for a turn to ask.
+    pub(super) async fn turn(&self, till: &Till, caller: Caller, connection: &Connection) -> Result<Permit, PollError> {
+        let limits = &self.context.limits.poll;
+        let patience = Patience {
+            wait_max: Duration::from_millis(limits.budget_wait_max_ms),
+            waiting_max: limits.host_waiting_max,
+        };
+        let entered = till.gate.enter(&connection.bucket, caller, patience).await;
+        entered.map_err(|NotNow(wait)| {
+            let message = "this vendor is asked as much as it allows, or as poll.host_requests_max and \
+                           poll.bucket_requests_max do";
+            PollError::Wait { wait, message: message.to_owned() }
+        })
+    }
+
+    /// Corrects the quotas by what the answer says, and keeps a pause before anything else happens. Answers how long to
+    /// wait where the vendor asks for that.
+    pub(super) async fn account(
+        &self,
+        till: &Till,
+        permit: &Permit,
+        connection: &Connection,
+        connector: &dyn Connector,
+        answer: &VendorAnswer,
+    ) -> Result<Option<Duration>, PollError> {
+        let (limits, limit) = (&self.context.limits.poll, &connector.manifest().rate_limit);
+        let bounds = Pauses {
+            floor: Duration::from_millis(limits.pause_floor_ms),
+            silent: Duration::from_millis(limit.silent_pause_ms),
+            max: Duration::from_millis(limits.pause_max_ms),
+        };
+        let hint = rate_headers::hint(&answer.headers, limit, answer.server_time);
+        let of_app = limit.app.map(|app| rate_headers::of_app(&answer.headers, &app, answer.server_time));
+        let (bucket, app) = match answer.verdict {
+            Verdict::RateLimited => match of_app.filter(|of_app| of_app.is_refusal) {
+                Some(of_app) => (None, Some(permit.refuse(Scope::App, of_app.hint, bounds))),
+                None => (Some(permit.refuse(Scope::Bucket, hint, bounds)), None),
+            },
+            Verdict::Transient => (None, None),
+            _ => {
+                if answer.is_unchanged() && limit.unchanged_is_free {
+                    permit.give_back();
+                }
+                let app = of_app.and_then(|of_app| permit.observe(Scope::App, of_app.hint, bounds));
+                (permit.observe(Scope::Bucket, hint, bounds), app)
+            }
+        };
+        for (quota, wait) in [(&connection.bucket, bucket), (&till.app, app)] {
+            if let Some(wait) = wait {
+                let pause = Pause::starting(self.context.clock.now(), wait);
+                self.context.store.extend_pause(quota, pause).await?;
+                let wait_ms = wait.as_millis();
+                tracing::info!(connection = %connection.id, quota, wait_ms, "the vendor asks for a pause");
+            }
+        }
+        Ok(bucket.max(app))
+    }
+}
