@@ -5,6 +5,8 @@
 //! - Offset pages overlap by one record. If it does not reappear, records before it have gone, and the walk steps back,
 //!   twice as far each time, so that none that stays is missed. Page numbers cannot overlap: they are safe only where
 //!   the order is stable or times tie rarely.
+//! - A page without records though more follow is asked for once more before its places are passed over: it may stand for
+//!   records that this account may not see, or come of a vendor's trouble.
 //! - A vendor that ignores the filter or the order is walked by offset.
 //! - The same non-empty page again, too many empty ones, or a tie beyond the vendor's result window end the walk with an
 //!   error of its own name.
@@ -31,6 +33,9 @@ const STEPS_BACK_MAX: u32 = 64;
 /// How often a page may be seen again while an offset moves: records that come in at the front push it back.
 const REPEATS_MAX: u32 = 3;
 
+/// How long to wait before an empty page is asked for once more, in milliseconds.
+const EMPTY_WAIT_MS: u64 = 1_000;
+
 /// Records of a history remembered so that they are not told twice.
 const TOLD_MAX: usize = 10_000;
 
@@ -49,6 +54,7 @@ pub struct Walk {
     recent: VecDeque<u64>,
     repeats: u32,
     empty_pages: u32,
+    doubts: bool,
     steps_back: u32,
     stride: u64,
     furthest: u64,
@@ -81,6 +87,7 @@ impl Walk {
             recent: VecDeque::with_capacity(REMEMBERED_PAGES),
             repeats: 0,
             empty_pages: 0,
+            doubts: false,
             steps_back: 0,
             stride: 0,
             furthest: 0,
@@ -134,6 +141,12 @@ impl Walk {
 
     /// Takes the page that answered, and says how to go on.
     pub fn step(&mut self, page: &Page<'_>) -> Result<Step, WalkError> {
+        // A token's place may be asked for once alone.
+        let is_empty = page.listed() == 0 && page.next == Next::More;
+        self.doubts = is_empty && !self.doubts;
+        if self.doubts {
+            return Ok(Step::Wait(EMPTY_WAIT_MS));
+        }
         self.notice_cycles(page)?;
         self.notice_disorder(page);
         if self.has_gap(page) {

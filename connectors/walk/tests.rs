@@ -320,10 +320,17 @@ fn empty_pages_without_an_end_are_an_error_and_a_wait_is_not() {
 }
 
 #[test]
-fn an_empty_page_by_offset_skips_the_places_it_stood_for() {
+fn an_empty_page_by_offset_is_asked_for_again_and_then_skips_the_places_it_stood_for() {
     let mut walk = new_walk(STABLE, None, 5);
-    assert_eq!(walk.step(&page(Vec::new(), Next::More)), Ok(Step::Ask));
-    assert_eq!(walk.place(), Place::Offset(5));
+    let empty = || page(Vec::new(), Next::More);
+    for offset in [5, 10] {
+        assert!(matches!(walk.step(&empty()), Ok(Step::Wait(1..))));
+        assert_eq!(walk.place(), if offset == 5 { Place::Start } else { Place::Offset(5) });
+        assert_eq!(walk.step(&empty()), Ok(Step::Ask));
+        assert_eq!(walk.place(), Place::Offset(offset));
+    }
+    let outcome = (0..100).find_map(|_| walk.step(&empty()).err());
+    assert_eq!(outcome, Some(WalkError::Endless));
 }
 
 #[test]

@@ -30,7 +30,7 @@ from 0 to 1, or all.
   expired_token                      401
   expired_cursor                     410 where a cursor was sent
   clock_skew {ms}                    its clock is ahead, or behind (negative)
-  late_visibility {ms}               changes show in listings only later
+  late_visibility {ms}               changes, or a share of them by probability, show in listings only later
   lagging_replica {ms}               listings and reads come from a copy that is behind
   local_times {zone}                 times without a zone, local in Europe/Berlin or +05:30
   volatile_fields                    fetched_at and avatar_url differ in each answer

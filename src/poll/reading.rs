@@ -197,7 +197,7 @@ impl Run<'_> {
             if start < pass.window.started_at {
                 return Ok(PageOutcome::AskAnew);
             }
-            pass.window.start_at(start);
+            pass.window.start_at(self.spec, start);
         }
         pass.pages += 1;
         let page = self.read_page(&job, &answer, tally)?;

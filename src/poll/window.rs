@@ -37,6 +37,12 @@ fn granule(spec: &ObjectSpec) -> TimeDelta {
     TimeDelta::milliseconds(i64::try_from(spec.granularity_ms.max(1)).unwrap_or(i64::MAX / 4))
 }
 
+/// What the vendor calls this time. A record of its granule may have changed before it or after it: better told than lost.
+fn whole_granules(spec: &ObjectSpec, at: DateTime<Utc>) -> DateTime<Utc> {
+    let past = at.timestamp_millis().rem_euclid(granule(spec).num_milliseconds());
+    if granule(spec) > TimeDelta::milliseconds(1) { at - TimeDelta::milliseconds(past) } else { at }
+}
+
 /// How deep a feed's ledger has to be.
 pub fn depth_needed(spec: &ObjectSpec, settings: &FeedSettings) -> Depth {
     let has_time = matches!(spec.live.cursor, CursorKind::Updated(_));
@@ -80,7 +86,7 @@ pub fn plan(
     let from = resumed.unwrap_or(started_at - horizon(spec) - granule(spec));
     let deepens = needed > state.depth || (needed == Depth::Full && !is_known);
     let quiet_before = match (is_known, needed) {
-        (false, _) => Some(started_at),
+        (false, _) => Some(whole_granules(spec, started_at)),
         (true, Depth::Window) => Some(from),
         (true, Depth::Full) => deepens.then_some(from),
     };
@@ -95,9 +101,9 @@ pub fn plan(
 
 impl Window {
     /// Takes a start that is later than the guess it was asked with: what changed between the two is not news.
-    pub fn start_at(&mut self, start: DateTime<Utc>) {
-        if self.quiet_before == Some(self.started_at) {
-            self.quiet_before = Some(start);
+    pub fn start_at(&mut self, spec: &ObjectSpec, start: DateTime<Utc>) {
+        if self.quiet_before == Some(whole_granules(spec, self.started_at)) {
+            self.quiet_before = Some(whole_granules(spec, start));
         }
         self.started_at = start;
     }
@@ -234,6 +240,11 @@ mod tests {
         assert_eq!((window.from, window.quiet_before), (Some(at(4909)), Some(at(4970))));
         let empty = advance(&Progress::default(), None, at(5000), &window);
         assert_eq!(empty.watermark, Some(at(4970)), "nothing after the start is skipped");
+        let minutes = ObjectSpec { granularity_ms: 60_000, ..SPEC };
+        let mut window = plan(&minutes, &FeedState::default(), &Progress::default(), Depth::Window, at(4970));
+        assert_eq!(window.quiet_before, Some(at(4920)), "a minute that the feed began in is not over");
+        window.start_at(&minutes, at(4985));
+        assert_eq!((window.quiet_before, window.started_at), (Some(at(4980)), at(4985)));
     }
 
     #[test]

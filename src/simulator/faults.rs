@@ -51,8 +51,8 @@ pub enum Fault {
         /// Milliseconds.
         ms: i64,
     },
-    /// Changes made meanwhile show in listings only later; reads by id see them at once. Stays until the rules are
-    /// replaced.
+    /// Changes made meanwhile, or those that the probability strikes, show in listings only later; reads by id see them
+    /// at once. Stays until the rules are replaced.
     LateVisibility {
         /// Milliseconds.
         ms: u64,
@@ -139,11 +139,11 @@ impl FaultRule {
             return Err("probability must be from 0 to 1".to_owned());
         }
         match &self.fault {
-            Fault::ClockSkew { .. } | Fault::LateVisibility { .. }
-                if self.next.is_some() || self.probability.is_some() =>
-            {
-                Err("clock_skew and late_visibility stay until the rules are replaced: leave out next and probability"
-                    .to_owned())
+            Fault::ClockSkew { .. } if self.next.is_some() || self.probability.is_some() => {
+                Err("clock_skew stays until the rules are replaced: leave out next and probability".to_owned())
+            }
+            Fault::LateVisibility { .. } if self.next.is_some() => {
+                Err("late_visibility stays until the rules are replaced: leave out next".to_owned())
             }
             Fault::Status { status } if !(400..=599).contains(status) => {
                 Err("status must be from 400 to 599".to_owned())
@@ -200,8 +200,15 @@ impl FaultBook {
     }
 
     /// How long a change stays out of the listings under this path.
-    pub(super) fn lag_ms(&self, path: &str) -> u64 {
-        let lags = self.rules.iter().filter(|rule| path.starts_with(&rule.path));
-        lags.map(|rule| if let Fault::LateVisibility { ms } = rule.fault { ms } else { 0 }).max().unwrap_or(0)
+    pub(super) fn lag_ms(&self, path: &str, random: &mut fastrand::Rng) -> u64 {
+        let mut longest = 0;
+        for rule in self.rules.iter().filter(|rule| path.starts_with(&rule.path)) {
+            if let Fault::LateVisibility { ms } = rule.fault
+                && rule.probability.is_none_or(|probability| random.f64() < probability)
+            {
+                longest = longest.max(ms);
+            }
+        }
+        longest
     }
 }

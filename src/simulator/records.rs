@@ -117,8 +117,9 @@ impl Vendor {
         self.history.push(object, id, change, at, record);
     }
 
-    fn show_at_ms(&self, object: Object, changed_ms: i64) -> i64 {
-        changed_ms.saturating_add_unsigned(self.faults.lag_ms(&format!("/v1/{}", object.plural())))
+    fn show_at_ms(&mut self, object: Object, changed_ms: i64) -> i64 {
+        let path = format!("/v1/{}", object.plural());
+        changed_ms.saturating_add_unsigned(self.faults.lag_ms(&path, &mut self.request_random))
     }
 }
 

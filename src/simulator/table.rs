@@ -3,9 +3,9 @@
 use super::Object;
 use super::index::Index;
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-/// Changes a table holds back from its listings at most; beyond it the oldest show early.
+/// Changes a table holds back from its listings at most; beyond it some show early.
 const PENDING_MAX: usize = 100_000;
 
 /// A record at one time, serialised.
@@ -27,10 +27,14 @@ struct Entry {
     listed_at_ms: i64,
     /// What they gave before.
     before: Option<Version>,
+    /// Which change of the table they show.
+    listed_change: u64,
+    /// When the last change that is held back shows.
+    show_at_ms: i64,
 }
 
+/// A change that listings do not show yet.
 struct Pending {
-    show_at_ms: i64,
     number: u64,
     version: Option<Version>,
 }
@@ -42,7 +46,9 @@ pub(super) struct Table {
     pub(super) by_updated: Index,
     pub(super) by_created: Index,
     pub(super) by_id: Index,
-    pending: VecDeque<Pending>,
+    /// By when they show, and which change of the table they are.
+    pending: BTreeMap<(i64, u64), Pending>,
+    changes: u64,
     next_number: u64,
     revision: u64,
 }
@@ -55,7 +61,8 @@ impl Table {
             by_updated: Index::default(),
             by_created: Index::default(),
             by_id: Index::default(),
-            pending: VecDeque::new(),
+            pending: BTreeMap::new(),
+            changes: 0,
             next_number: 1,
             revision: 0,
         }
@@ -115,35 +122,39 @@ impl Table {
         })
     }
 
-    /// Puts a record, or takes it away. Listings show it from `show_at_ms` on.
+    /// Puts a record, or takes it away. Listings show it from `show_at_ms` on, and never before what it was earlier.
     pub(super) fn put(&mut self, number: u64, version: Option<Version>, now_ms: i64, show_at_ms: i64) {
-        self.entries.entry(number).or_default().current = version.clone();
+        self.changes += 1;
+        let entry = self.entries.entry(number).or_default();
+        entry.current = version.clone();
         if show_at_ms <= now_ms {
-            self.settle(i64::MAX);
-            self.show(number, version, now_ms);
+            self.show(number, version, self.changes, now_ms);
             return;
         }
-        let last = self.pending.back().map_or(show_at_ms, |pending| pending.show_at_ms);
-        self.pending.push_back(Pending { show_at_ms: show_at_ms.max(last), number, version });
+        entry.show_at_ms = entry.show_at_ms.max(show_at_ms);
+        self.pending.insert((entry.show_at_ms, self.changes), Pending { number, version });
         if self.pending.len() > PENDING_MAX {
-            self.show_oldest();
+            self.show_next(now_ms);
         }
     }
 
     /// Shows what has been held back until now.
     pub(super) fn settle(&mut self, now_ms: i64) {
-        while self.pending.front().is_some_and(|pending| pending.show_at_ms <= now_ms) {
-            self.show_oldest();
+        while self.pending.first_key_value().is_some_and(|((show_at_ms, _), _)| *show_at_ms <= now_ms) {
+            self.show_next(now_ms);
         }
     }
 
-    fn show_oldest(&mut self) {
-        if let Some(pending) = self.pending.pop_front() {
-            self.show(pending.number, pending.version, pending.show_at_ms);
+    fn show_next(&mut self, now_ms: i64) {
+        if let Some(((show_at_ms, change), pending)) = self.pending.pop_first() {
+            self.show(pending.number, pending.version, change, show_at_ms.min(now_ms));
         }
     }
 
-    fn show(&mut self, number: u64, version: Option<Version>, now_ms: i64) {
+    fn show(&mut self, number: u64, version: Option<Version>, change: u64, now_ms: i64) {
+        if self.entries.get(&number).is_none_or(|entry| entry.listed_change > change) {
+            return; // what came after it shows already
+        }
         self.revision += 1;
         let entry = self.entries.entry(number).or_default();
         if let Some(old) = &entry.listed {
@@ -159,7 +170,7 @@ impl Table {
             self.by_id.insert((0, number));
         }
         entry.before = std::mem::replace(&mut entry.listed, version);
-        entry.listed_at_ms = now_ms;
+        (entry.listed_at_ms, entry.listed_change) = (now_ms, change);
         if entry.listed.is_none() && entry.current.is_none() {
             self.entries.remove(&number);
         }

@@ -38,6 +38,7 @@ pub struct Setup {
     pub limits: Limits,
     pub latency_ms_max: u64,
     pub store_latency_us_max: u64,
+    pub starts_at: DateTime<Utc>,
 }
 
 impl Default for Setup {
@@ -45,7 +46,8 @@ impl Default for Setup {
     fn default() -> Self {
         let simulator =
             SimulatorSettings { records: 0, objects: vec![Object::Contacts], rate_limit: 0, ..Default::default() };
-        Setup { seed: 1, simulator, limits: Limits::default(), latency_ms_max: 20, store_latency_us_max: 0 }
+        let starts_at = "2026-03-02T09:00:00.250Z".parse().unwrap();
+        Setup { seed: 1, simulator, limits: Limits::default(), latency_ms_max: 20, store_latency_us_max: 0, starts_at }
     }
 }
 
@@ -139,7 +141,7 @@ impl World {
             let filter = tracing_subscriber::EnvFilter::from_env("ANYHOOK_TEST_LOG");
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         }
-        let clock = Clock::simulated("2026-03-02T09:00:00.250Z".parse().unwrap());
+        let clock = Clock::simulated(setup.starts_at);
         let random = Random::seeded(setup.seed);
         let disk = Disk::new(MemoryStore::new(&setup.limits.store), setup.seed, setup.store_latency_us_max);
         let vault = Arc::new(Vault::new(&[7; 32], random.clone()));

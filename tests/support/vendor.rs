@@ -18,6 +18,8 @@ pub const VENDOR_URL: &str = "http://vendor.test";
 #[derive(Debug, Clone)]
 pub struct Call {
     pub at: tokio::time::Instant,
+    /// When it had answered.
+    pub until: tokio::time::Instant,
     pub target: String,
     pub status: u16,
 }
@@ -62,7 +64,9 @@ impl SimVendor {
         };
         let answer = self.simulator.with(|vendor, now| vendor.answer(&asked, now));
         let target = request.url[url::Position::BeforePath..].to_owned();
-        self.calls.lock().unwrap().push(Call { at: tokio::time::Instant::now(), target, status: answer.status });
+        let at = tokio::time::Instant::now();
+        let until = at + Duration::from_millis(answer.delay_ms);
+        self.calls.lock().unwrap().push(Call { at, until, target, status: answer.status });
         self.clock.sleep(Duration::from_millis(answer.delay_ms)).await;
         self.travel().await;
         respond(answer, request.body_bytes_max).await

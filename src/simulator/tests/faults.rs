@@ -88,6 +88,24 @@ fn late_changes_show_in_listings_only_later() {
 }
 
 #[test]
+fn a_late_change_comes_behind_later_ones_but_never_behind_its_own_records_later_ones() {
+    let mut vendor = vendor(|settings| settings.records = 1);
+    let late = FaultRule { probability: Some(0.5), ..FaultRule::always(Fault::LateVisibility { ms: 60_000 }) };
+    vendor.set_faults(vec![late]).unwrap();
+    let made: Vec<String> = (0..20).map(|_| id_of(&post(&mut vendor, "/_control/contacts", "", after_ms(0)))).collect();
+    let shown = page(&mut vendor, "/v1/contacts?updated_gte=2026-03-01T12:00:00Z", after_ms(1_000));
+    assert!((4..16).contains(&shown.total), "{}", shown.total);
+    vendor.set_faults(Vec::new()).unwrap();
+    let hidden = made.iter().find(|id| !shown.ids().contains(&id.as_str())).unwrap();
+    vendor.update(Object::Contacts, hidden, Default::default(), after_ms(2_000).timestamp_millis()).unwrap();
+    for ms in [3_000, 61_000] {
+        let newest = page(&mut vendor, "/v1/contacts?order=desc&limit=1", after_ms(ms));
+        assert_eq!((newest.ids()[0], newest.data[0].updated_at.as_str()), (hidden.as_str(), "2026-03-01T12:00:02Z"));
+    }
+    assert_eq!(page(&mut vendor, "/v1/contacts", after_ms(61_000)).total, 21);
+}
+
+#[test]
 fn listings_misbehave_as_asked() {
     let mut ignored = with_faults(vec![FaultRule::always(Fault::IgnoredFilter {})]);
     assert_eq!(page(&mut ignored, "/v1/contacts?updated_gte=2030-01-01T00:00:00Z", start()).total, 50);
