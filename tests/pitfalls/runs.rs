@@ -7,7 +7,7 @@ use serde_json::json;
 
 #[tokio::test(start_paused = true)]
 async fn p13_the_process_dies_between_a_page_and_its_cursor() {
-    for (vendor, step) in [("sandbox", 1), (vendors::NEWEST_FIRST, 3)] {
+    for (vendor, step) in [("sandbox", 1), (vendors::NEWEST_FIRST, 6)] {
         for nth in (0..24).step_by(step) {
             let mut setup = Setup { seed: nth, ..Setup::contacts(20) };
             setup.store_latency_us_max = 2_000;
