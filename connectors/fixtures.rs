@@ -25,7 +25,8 @@
 //! One more key makes it something else:
 //! - `get`: `{"id"}` fetches one record. Expected is `found`, a record as above, or `"gone": true`.
 //! - `event`: `{"headers", "query", "body"}` is a native webhook. Expected are `arrivals`: `"ignore"`, `{"poll_now":
-//!   "<object type>"}`, or a record as above with `object_type`, `change` and `matches` (names to values, or to lists of them) beside it.
+//!   "<object type>"}`, or a record as above with `object_type`, `change` `matches` (names to values, or to lists of them) and
+//!   `parent` beside it.
 //! - `register`: `{"ingress_url", "secret"}` registers a native webhook. Expected is `registration`, `{"id", "secret"}`.
 //! - `remove`: `{"ingress_url", "secret", "registration"}` removes it again.
 //!

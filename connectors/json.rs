@@ -1,8 +1,10 @@
 //! Reading vendors' JSON without copying it, and writing JSON as `JSON.stringify` would.
 
 mod canonical;
+mod path;
 
 pub use canonical::canonical;
+pub use path::{at, text_at};
 
 use crate::contract::{BadRecord, Record, RecordError};
 use serde::de::{self, Deserializer, Visitor};

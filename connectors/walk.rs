@@ -102,7 +102,10 @@ impl Walk {
         match self.listing.cursor {
             CursorKind::Updated(FilterBound::Inclusive) => self.at.from,
             CursorKind::Updated(FilterBound::Exclusive) => self.at.from.map(|from| from - self.granule),
-            CursorKind::Updated(FilterBound::ReadUntil) | CursorKind::Token | CursorKind::Nothing => None,
+            CursorKind::Updated(FilterBound::ReadUntil)
+            | CursorKind::Token
+            | CursorKind::Nothing
+            | CursorKind::Pushed => None,
         }
     }
 

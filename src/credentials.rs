@@ -42,6 +42,9 @@ pub struct Credentials {
     /// `auth.meta.webhook_secret`: what native webhooks are verified by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<String>,
+    /// Secrets that a vendor chose for webhooks that were registered by request, by the registration's id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub registered_secrets: BTreeMap<String, String>,
     /// Other fields of `auth` and `auth.meta` that are secret, by their path below `auth`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub other: BTreeMap<String, String>,
@@ -69,6 +72,14 @@ impl Credentials {
     pub fn seal(&self, vault: &Vault, connection: &Connection) -> Result<Sealed, VaultError> {
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(self).map_err(|_| VaultError::CannotOpen)?);
         vault.seal(&owner(connection), &plain)
+    }
+
+    /// What native webhooks may be verified by: `auth.meta.webhook_secret`, the one it replaces as long as that is kept in
+    /// `auth.meta.webhook_secret_previous`, and those that vendors chose.
+    pub fn webhook_secrets(&self) -> Vec<&str> {
+        let previous = self.other.get("meta.webhook_secret_previous");
+        let given = self.webhook_secret.iter().chain(previous);
+        given.chain(self.registered_secrets.values()).map(String::as_str).collect()
     }
 
     /// The value of a field of `auth`.

@@ -193,6 +193,10 @@ limits! {
         notifications_max: u64 = 10_000,
         /// How long notifications are kept, in milliseconds.
         notifications_kept_ms: u64 = 30 * 86_400_000,
+        /// Ids of vendors' deliveries kept per connection, by which repeats are known.
+        arrivals_max: u64 = 100_000,
+        /// How long ids of vendors' deliveries are kept, in milliseconds.
+        arrivals_kept_ms: u64 = 3 * 86_400_000,
     }
 }
 

@@ -56,6 +56,8 @@ pub enum Arrival<'a> {
         /// which feeds it belongs to. A filter not named here cannot be matched, and the feed is polled instead. Of a
         /// name that comes more than once, any of the values will do.
         matches: Vec<(&'static str, String)>,
+        /// The id of the parent, for types that live under one. Without it such a record is polled.
+        parent: Option<String>,
     },
     /// Something of this type changed: poll now.
     PollNow(ObjectType),

@@ -4,15 +4,18 @@ mod auth;
 mod listing;
 mod native;
 mod rate_limit;
+mod template;
 
 pub use auth::{AuthField, AuthMethod, AuthScheme, TokenField};
 pub use listing::{
     Conditional, CreatedAt, CursorKind, Deletions, FilterBound, Listing, ListingKind, ObjectSpec, Order, Paging,
 };
 pub use native::{
-    Content, DateLimits, Digest, Encoding, Hmac, KeyForm, NativeSpec, SignatureForm, TimestampSource, Verification,
+    DateLimits, Digest, Encoding, Handshake, Hmac, KeyForm, NativeSpec, Registers, SignatureForm, TimestampSource,
+    ValueAt, Verification,
 };
 pub use rate_limit::{AppLimit, RateLimit};
+pub use template::{Content, Template, is_header};
 
 use crate::model::ObjectType;
 
@@ -38,12 +41,17 @@ pub struct Manifest {
     /// The vendor's limits.
     pub rate_limit: RateLimit,
     /// How the vendor's own webhooks are verified, where it has some.
-    pub native: Option<NativeSpec>,
+    pub native: Option<NativeSpec<'static>>,
 }
 
 impl Manifest {
     /// The spec of an object type, if this integration has it.
     pub fn object(&self, object_type: ObjectType) -> Option<&'static ObjectSpec> {
         self.objects.iter().find(|spec| spec.object_type == object_type)
+    }
+
+    /// Whether anything is asked of the vendor at all: false where it only pushes.
+    pub fn asks(&self) -> bool {
+        self.objects.iter().any(|spec| !spec.is_only_pushed())
     }
 }

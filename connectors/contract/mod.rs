@@ -14,8 +14,9 @@ pub use error::{ConnectorError, RecordError, Verdict};
 pub use event::{Arrival, Change, HookJob, NativeEvent, Registration};
 pub use manifest::{
     AppLimit, AuthField, AuthMethod, AuthScheme, Conditional, Content, CreatedAt, CursorKind, DateLimits, Deletions,
-    Digest, Encoding, FilterBound, Hmac, KeyForm, Listing, ListingKind, Manifest, NativeSpec, ObjectSpec, Order,
-    Paging, RateLimit, SignatureForm, TimestampSource, TokenField, Verification,
+    Digest, Encoding, FilterBound, Handshake, Hmac, KeyForm, Listing, ListingKind, Manifest, NativeSpec, ObjectSpec,
+    Order, Paging, RateLimit, Registers, SignatureForm, Template, TimestampSource, TokenField, ValueAt, Verification,
+    is_header,
 };
 pub use page::{Account, BadRecord, Found, GetJob, Next, Page, PageJob, Parent, Place, Record};
 pub(crate) use request::encode_segment;
@@ -67,6 +68,14 @@ pub trait Connector: Send + Sync + 'static {
     /// What a listed record is called as a parent. Children are listed by it.
     fn parent_of(&self, record: &Record<'_>) -> Parent {
         Parent { id: record.id.clone().into_owned() }
+    }
+
+    /// How the vendor's own webhooks come to a connection: as the manifest says, unless each connection declares it.
+    ///
+    /// - What a connection declares wrongly is [`ConnectorError::Setting`], naming the field.
+    fn native<'a>(&self, account: Account<'a>) -> Result<Option<NativeSpec<'a>>, ConnectorError> {
+        let _ = account;
+        Ok(self.manifest().native)
     }
 
     /// Reads one verified native webhook. Unknown events are [`Arrival::Ignore`], never an error.

@@ -171,14 +171,14 @@ fn arrival<'a>(object_type: ObjectType, change: Change, mut record: Record<'a>) 
     record.deleted = change == Change::Deleted;
     let repo = record.id.split_once('#').map_or(&*record.id, |(repo, _)| repo);
     let matches = repo_matches(repo);
-    Arrival::Record { object_type, change, record: Box::new(record), matches }
+    Arrival::Record { object_type, change, record: Box::new(record), matches, parent: None }
 }
 
 /// What a form says borrows from nothing that outlives it: deletions are carried with what the unified object holds,
 /// everything else is polled.
 fn unborrowed(arrival: Arrival<'_>) -> Arrival<'static> {
     match arrival {
-        Arrival::Record { object_type, change: Change::Deleted, record, matches } => Arrival::Record {
+        Arrival::Record { object_type, change: Change::Deleted, record, matches, parent } => Arrival::Record {
             object_type,
             change: Change::Deleted,
             record: Box::new(Record {
@@ -191,6 +191,7 @@ fn unborrowed(arrival: Arrival<'_>) -> Arrival<'static> {
                 raw: "{}".into(),
             }),
             matches,
+            parent,
         },
         Arrival::Record { object_type, .. } | Arrival::PollNow(object_type) => Arrival::PollNow(object_type),
         Arrival::Ignore => Arrival::Ignore,

@@ -14,9 +14,9 @@ mod repositories;
 mod verdict;
 
 use crate::contract::{
-    ApiRequest, ApiResponse, Arrival, AuthField, AuthMethod, AuthScheme, Connector, ConnectorError, Content, Digest,
-    Encoding, Found, GetJob, Hmac, HookJob, KeyForm, Manifest, NativeEvent, NativeSpec, Next, Page, PageJob, Parent,
-    RateLimit, Registration, SignatureForm, TokenField, Verdict, Verification,
+    ApiRequest, ApiResponse, Arrival, AuthField, AuthMethod, AuthScheme, Connector, ConnectorError, Digest, Encoding,
+    Found, GetJob, Hmac, HookJob, KeyForm, Manifest, NativeEvent, NativeSpec, Next, Page, PageJob, Parent, RateLimit,
+    Registers, Registration, SignatureForm, Template, TokenField, ValueAt, Verdict, Verification,
 };
 use crate::model::ObjectType;
 use serde_json::value::RawValue;
@@ -85,12 +85,13 @@ static MANIFEST: Manifest = Manifest {
             digest: Digest::Sha256,
             encoding: Encoding::Hex,
             key: KeyForm::Raw,
-            content: &[Content::Body],
+            content: Template::BODY,
             timestamp: None,
         }),
-        delivery_id_header: Some("x-github-delivery"),
-        registers: true,
+        delivery_id: Some(ValueAt::Header("x-github-delivery")),
+        registers: Registers::OurSecret,
         comparable: false,
+        handshake: None,
     }),
 };
 

@@ -68,5 +68,11 @@ fn deletion<'a>(object_type: ObjectType, id: Id<'a>, at: DateTime<Utc>) -> Resul
         object,
         raw: "{}".into(),
     };
-    Ok(Arrival::Record { object_type, change: Change::Deleted, record: Box::new(record), matches: Vec::new() })
+    Ok(Arrival::Record {
+        object_type,
+        change: Change::Deleted,
+        record: Box::new(record),
+        matches: Vec::new(),
+        parent: None,
+    })
 }

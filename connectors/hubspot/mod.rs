@@ -13,10 +13,10 @@ mod search;
 
 use crate::contract::{
     ApiRequest, ApiResponse, Arrival, AuthField, AuthMethod, AuthScheme, BadRecord, Change, Conditional, Connector,
-    ConnectorError, Content, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding, FilterBound, Found,
-    GetJob, Hmac, KeyForm, Listing, ListingKind, Manifest, NativeEvent, NativeSpec, ObjectSpec, Order, Page, PageJob,
-    Paging, RateLimit, Record, RecordError, SignatureForm, TimestampSource, TokenField, Verdict, Verification,
-    encode_segment,
+    ConnectorError, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding, FilterBound, Found, GetJob, Hmac,
+    KeyForm, Listing, ListingKind, Manifest, NativeEvent, NativeSpec, ObjectSpec, Order, Page, PageJob, Paging,
+    RateLimit, Record, RecordError, Registers, SignatureForm, Template, TimestampSource, TokenField, Verdict,
+    Verification, encode_segment,
 };
 use crate::json::{read_record, read_records};
 use crate::model::ObjectType;
@@ -79,16 +79,17 @@ static MANIFEST: Manifest = Manifest {
             digest: Digest::Sha256,
             encoding: Encoding::Base64,
             key: KeyForm::Raw,
-            content: &[Content::Method, Content::Url, Content::Body, Content::Timestamp],
+            content: Template("{method}{url}{body}{timestamp}"),
             timestamp: Some(DateLimits {
                 source: TimestampSource::Header("x-hubspot-request-timestamp"),
                 milliseconds: true,
                 tolerance_s: 300,
             }),
         }),
-        delivery_id_header: None,
-        registers: false,
+        delivery_id: None,
+        registers: Registers::No,
         comparable: false,
+        handshake: None,
     }),
 };
 

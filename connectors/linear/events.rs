@@ -57,5 +57,11 @@ fn removed<'a>(object_type: ObjectType, id: Text<'a>, at: Timestamp) -> Result<A
         object,
         raw: "{}".into(),
     };
-    Ok(Arrival::Record { object_type, change: Change::Deleted, record: Box::new(record), matches: Vec::new() })
+    Ok(Arrival::Record {
+        object_type,
+        change: Change::Deleted,
+        record: Box::new(record),
+        matches: Vec::new(),
+        parent: None,
+    })
 }

@@ -11,9 +11,10 @@ mod query;
 
 use crate::contract::{
     ApiRequest, ApiResponse, Arrival, AuthField, AuthMethod, AuthScheme, Change, Conditional, Connector,
-    ConnectorError, Content, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding, FilterBound, Found,
-    GetJob, Hmac, HookJob, KeyForm, Listing, ListingKind, Manifest, NativeEvent, NativeSpec, Next, ObjectSpec, Order,
-    Page, PageJob, Paging, RateLimit, Registration, SignatureForm, TimestampSource, TokenField, Verdict, Verification,
+    ConnectorError, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding, FilterBound, Found, GetJob, Hmac,
+    HookJob, KeyForm, Listing, ListingKind, Manifest, NativeEvent, NativeSpec, Next, ObjectSpec, Order, Page, PageJob,
+    Paging, RateLimit, Registers, Registration, SignatureForm, Template, TimestampSource, TokenField, ValueAt, Verdict,
+    Verification,
 };
 use crate::model::ObjectType;
 
@@ -73,16 +74,17 @@ static MANIFEST: Manifest = Manifest {
             digest: Digest::Sha256,
             encoding: Encoding::Hex,
             key: KeyForm::Raw,
-            content: &[Content::Body],
+            content: Template::BODY,
             timestamp: Some(DateLimits {
                 source: TimestampSource::Body("webhookTimestamp"),
                 milliseconds: true,
                 tolerance_s: 60,
             }),
         }),
-        delivery_id_header: Some("linear-delivery"),
-        registers: true,
+        delivery_id: Some(ValueAt::Header("linear-delivery")),
+        registers: Registers::OurSecret,
         comparable: false,
+        handshake: None,
     }),
 };
 

@@ -1,9 +1,9 @@
 //! What the sandbox is and can do.
 
 use crate::contract::{
-    AuthField, AuthMethod, AuthScheme, Change, Conditional, Content, CreatedAt, CursorKind, DateLimits, Deletions,
-    Digest, Encoding, FilterBound, Hmac, KeyForm, Listing, Manifest, NativeSpec, ObjectSpec, Order, Paging, RateLimit,
-    SignatureForm, TimestampSource, TokenField, Verification,
+    AuthField, AuthMethod, AuthScheme, Change, Conditional, CreatedAt, CursorKind, DateLimits, Deletions, Digest,
+    Encoding, FilterBound, Hmac, KeyForm, Listing, Manifest, NativeSpec, ObjectSpec, Order, Paging, RateLimit,
+    Registers, SignatureForm, Template, TimestampSource, TokenField, ValueAt, Verification,
 };
 use crate::model::ObjectType;
 
@@ -64,12 +64,13 @@ pub(super) static MANIFEST: Manifest = Manifest {
             digest: Digest::Sha256,
             encoding: Encoding::Hex,
             key: KeyForm::Raw,
-            content: &[Content::Timestamp, Content::Text("."), Content::Body],
+            content: Template("{timestamp}.{body}"),
             timestamp: Some(DateLimits { source: TimestampSource::Item("t"), milliseconds: false, tolerance_s: 300 }),
         }),
-        delivery_id_header: Some("x-sandbox-delivery"),
-        registers: true,
+        delivery_id: Some(ValueAt::Header("x-sandbox-delivery")),
+        registers: Registers::OurSecret,
         comparable: true,
+        handshake: None,
     }),
 };
 

@@ -121,7 +121,7 @@ impl Connector for Sandbox {
         };
         let Some(object_type) = manifest::of_event(object) else { return Ok(vec![Arrival::Ignore]) };
         let record = Box::new(records::read_one(object_type, event.data.record)?);
-        Ok(vec![Arrival::Record { object_type, change, record, matches: Vec::new() }])
+        Ok(vec![Arrival::Record { object_type, change, record, matches: Vec::new(), parent: None }])
     }
 
     fn register_request(&self, job: &HookJob<'_>) -> Result<ApiRequest, ConnectorError> {

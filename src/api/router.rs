@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::ingress;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{get, put};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -41,7 +41,7 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/apicall", get(api_calls::list))
         .route("/unified/apicall/{id}", get(api_calls::get))
         .route("/unified/notification", get(notifications::list))
-        .route("/ingress/{connection_id}", post(ingress::take))
+        .route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(from_fn_with_state(api.clone(), limits::bounded))

@@ -13,7 +13,7 @@ const CHANGES: [Change; 3] = [Change::Created, Change::Updated, Change::Deleted]
 /// tell what they tell; `updated` also stands for created.
 pub fn kinds(manifest: &Manifest, spec: &ObjectSpec, event: Change) -> Vec<WebhookKind> {
     let is_native = manifest.native.is_some() && spec.native.contains(&event);
-    let is_virtual = event != Change::Deleted || spec.deletions != Deletions::Silent;
+    let is_virtual = !spec.is_only_pushed() && (event != Change::Deleted || spec.deletions != Deletions::Silent);
     let native = is_native.then_some(WebhookKind::Native);
     native.into_iter().chain(is_virtual.then_some(WebhookKind::Virtual)).collect()
 }
@@ -96,7 +96,7 @@ impl Support {
         });
         let bound = match spec.live.cursor {
             CursorKind::Updated(bound) => Some(bound),
-            CursorKind::Token | CursorKind::Nothing => None,
+            CursorKind::Token | CursorKind::Nothing | CursorKind::Pushed => None,
         };
         Support {
             raw_objects: [spec.raw_object],

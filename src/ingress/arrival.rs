@@ -6,13 +6,13 @@
 //! seen. A deletion goes there in any case, because polling may never see it. Whatever else is a ping: polling tells.
 
 use crate::log::{Found, PageMeta};
-use crate::poll::diff::DiffRules;
-use crate::poll::sift::{self, PageForm, Sifted};
+use crate::poll::diff::{self, DiffRules};
+use crate::poll::sift::{self, PageForm, Pages, Sifted};
 use crate::poll::window;
 use crate::store::{ArrivalFeed, Feed, LedgerEntry, LogHead, Progress, Store, StoreError};
 use anyhook_connectors::contract::{Arrival, Change, Manifest, Next, ObjectSpec, Page, Record};
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What a delivery is held against.
 pub(super) struct Ledgers<'a> {
@@ -32,6 +32,8 @@ pub(super) struct Share {
     pub(super) append: Option<ArrivalFeed>,
     /// True if it is to be polled.
     pub(super) ping: bool,
+    /// True if nothing could be kept because the log is full and polling cannot make up for it.
+    pub(super) is_refused: bool,
 }
 
 /// The records of a delivery that are one feed's.
@@ -39,6 +41,8 @@ pub(super) struct Share {
 struct Sorted<'r> {
     changes: Vec<Record<'r>>,
     deletions: Vec<Record<'r>>,
+    /// Under which parent the changes live; those under another one are polled.
+    parent: Option<String>,
     must_ping: bool,
 }
 
@@ -67,32 +71,41 @@ impl Ledgers<'_> {
     /// What a feed gets of a delivery.
     pub(super) async fn share(&self, feed: &Feed, arrivals: &[Arrival<'_>]) -> Result<Share, StoreError> {
         let Some(spec) = self.manifest.object(feed.object_type) else { return Ok(Share::default()) };
+        if spec.is_only_pushed() {
+            return self.told(feed, arrivals).await;
+        }
         let sorted = self.sort(feed, spec, arrivals);
         if sorted.changes.is_empty() && sorted.deletions.is_empty() {
-            return Ok(Share { append: None, ping: sorted.must_ping });
+            return Ok(Share { ping: sorted.must_ping, ..Share::default() });
         }
         // The log's end first: whoever writes after it makes the commit fail.
         let head = self.store.log_head(feed.id).await?;
         if head.bytes >= self.log_bytes_max {
-            return Ok(Share { append: None, ping: true });
+            return Ok(Share { ping: true, ..Share::default() });
         }
         self.diffed(feed, spec, sorted, &head).await
     }
 
     /// The records of a delivery that can go to a feed's log, and whether there is something that cannot.
     fn sort<'r>(&self, feed: &Feed, spec: &ObjectSpec, arrivals: &[Arrival<'r>]) -> Sorted<'r> {
-        let is_comparable = self.manifest.native.is_some_and(|native| native.comparable) && spec.parent.is_none();
+        let is_comparable = self.manifest.native.is_some_and(|native| native.comparable);
         let mut sorted = Sorted::default();
         for arrival in arrivals {
             match arrival {
-                Arrival::Record { object_type, change, record, matches: values }
+                Arrival::Record { object_type, change, record, matches: values, parent }
                     if *object_type == feed.object_type =>
                 {
                     let deleted = *change == Change::Deleted || record.deleted;
                     match matches(&feed.filters, values) {
                         Match::No => {}
                         Match::Yes if deleted => sorted.deletions.push(Record { deleted, ..Record::clone(record) }),
-                        Match::Yes if is_comparable && record.updated_at.is_some() => {
+                        Match::Yes
+                            if is_comparable
+                                && record.updated_at.is_some()
+                                && spec.parent.is_some() == parent.is_some()
+                                && (sorted.changes.is_empty() || sorted.parent == *parent) =>
+                        {
+                            sorted.parent.clone_from(parent);
                             sorted.changes.push(Record::clone(record));
                         }
                         Match::Yes | Match::Unknown => sorted.must_ping = true,
@@ -114,16 +127,19 @@ impl Ledgers<'_> {
         head: &LogHead,
     ) -> Result<Share, StoreError> {
         let state = self.store.feed_state(feed.id).await?;
-        let progress = self.store.progress(feed.id, "").await?;
+        let progress = self.store.progress(feed.id, sorted.parent.as_deref().unwrap_or_default()).await?;
         let depth = window::depth_needed(spec, &feed.settings);
         let plan = window::plan(spec, &state, &progress, depth, state.started_at.unwrap_or(self.now));
         // Before the feed knows what is there, only polling can tell what is news.
         let is_ready = state.started_at.is_some() && !plan.is_baseline;
         let must_ping = sorted.must_ping || (!is_ready && !sorted.changes.is_empty());
-        let changes = page(if is_ready { sorted.changes } else { Vec::new() });
+        let mut changes = page(if is_ready { sorted.changes } else { Vec::new() });
         let deletions = page(sorted.deletions);
         let rules = plan.rules(spec, depth);
         let form = self.form(feed, spec, &progress);
+        let ties = self.ties(feed, spec, &changes).await?;
+        let must_ping = must_ping || !ties.is_empty();
+        changes.records.retain(|record| !ties.contains(&*record.id));
         let mut held = self.held(feed, &[&changes, &deletions]).await?;
         let forget_before = window::forget_before(spec, &progress, depth);
         let told = sift::sift(&changes, held.clone(), spec, &rules, forget_before, form.clone()).map_err(unreadable)?;
@@ -140,7 +156,53 @@ impl Ledgers<'_> {
         Ok(Share {
             ping: must_ping || !told.bad.is_empty() || !gone.bad.is_empty(),
             append: append(feed, head, told, gone),
+            is_refused: false,
         })
+    }
+
+    /// Records of which another version of the very same time is held: only the vendor can tell which is the later one.
+    async fn ties(&self, feed: &Feed, spec: &ObjectSpec, changes: &Page<'_>) -> Result<HashSet<String>, StoreError> {
+        let held = self.held(feed, &[changes]).await?;
+        let is_tie = |record: &&Record<'_>| {
+            let new = diff::entry(record, spec);
+            held.get(&*record.id)
+                .is_some_and(|held| held.updated_at_ms == new.updated_at_ms && held.version != new.version)
+        };
+        Ok(changes.records.iter().filter(is_tie).map(|record| record.id.clone().into_owned()).collect())
+    }
+
+    /// What only arrives is told as it comes: there is nothing to hold it against, and repeats are known by the id of
+    /// the delivery.
+    async fn told(&self, feed: &Feed, arrivals: &[Arrival<'_>]) -> Result<Share, StoreError> {
+        let head = self.store.log_head(feed.id).await?;
+        let meta = PageMeta { found: Found::Native, made_at: self.now, from: None, token: None, is_last: false };
+        let form = PageForm { meta, keeps_raw: feed.settings.keeps_raw, bytes_max: self.page_bytes_max };
+        let mut pages = Pages::new(form);
+        let mut count = 0;
+        for arrival in arrivals {
+            match arrival {
+                Arrival::Record { object_type, change, record, matches: values, .. }
+                    if *object_type == feed.object_type && matches(&feed.filters, values) == Match::Yes =>
+                {
+                    match pages.push(*change, record) {
+                        Ok(()) => count += 1,
+                        Err(error) => {
+                            tracing::warn!(feed = %feed.id, record = %record.id, %error, "a pushed record could not be kept")
+                        }
+                    }
+                }
+                Arrival::Record { .. } | Arrival::PollNow(_) | Arrival::Ignore => {}
+            }
+        }
+        if count == 0 {
+            return Ok(Share::default());
+        }
+        if head.bytes >= self.log_bytes_max {
+            return Ok(Share { is_refused: true, ..Share::default() });
+        }
+        let pages = pages.finish(false).map_err(unreadable)?;
+        let append = Some(ArrivalFeed { feed: feed.id, expected_end: head.end, ledger: Vec::new(), pages });
+        Ok(Share { append, ..Share::default() })
     }
 
     /// What the ledger holds of the records of these pages.

@@ -5,9 +5,11 @@
 //! [`registrar`] asks vendors to push in the first place.
 
 mod arrival;
+mod handshake;
 pub mod registrar;
 mod registration;
 mod take;
 pub mod verify;
 
+pub(crate) use handshake::greet;
 pub(crate) use take::take;

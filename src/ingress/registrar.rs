@@ -10,6 +10,7 @@ use crate::ids::{FeedId, WebhookId};
 use crate::poll::error::PollError;
 use crate::poll::transport::Vendors;
 use crate::store::{ShardId, StoreError, Wake, Webhook, WebhookKind};
+use anyhook_connectors::contract::Registers;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +119,7 @@ impl Registrar {
     fn note(&mut self, webhook: &Webhook) {
         let registers = anyhook_connectors::find(&webhook.integration)
             .and_then(|connector| connector.manifest().native)
-            .is_some_and(|native| native.registers);
+            .is_some_and(|native| native.registers != Registers::No);
         if webhook.kind == WebhookKind::Native && registers && self.holds(webhook.shard) {
             self.feeds.insert(webhook.id, webhook.feed_id);
             self.queue.insert(webhook.feed_id);

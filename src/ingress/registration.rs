@@ -10,7 +10,7 @@ use crate::poll::budget::Caller;
 use crate::poll::error::PollError;
 use crate::poll::transport::Vendors;
 use crate::store::{ApiCall, CallKind, Connection, Registered, StoreError, Webhook, WebhookKind};
-use anyhook_connectors::contract::{Account, ApiRequest, Connector, HookJob, Registration, Verdict};
+use anyhook_connectors::contract::{Account, ApiRequest, Connector, HookJob, Registers, Registration, Verdict};
 use std::sync::Arc;
 
 /// How often a row is changed again because another change came first.
@@ -109,7 +109,11 @@ impl Registrations {
     /// one: then a person sets the vendor's webhook up by hand.
     async fn register(&self, last: &Known) -> Result<Option<Registered>, PollError> {
         let connector = self.vendors.connector(&last.connection)?;
-        let (connection, secret) = self.secret(last.connection.id).await?;
+        let registers = connector.manifest().native.map_or(Registers::No, |native| native.registers);
+        let Some((connection, secret)) = self.secret(last.connection.id, registers).await? else {
+            tracing::info!(webhook = %last.webhook.id, "auth.meta.webhook_secret is missing, which the vendor signs with");
+            return Ok(None);
+        };
         let ingress_url = self.ingress_url(connection.id);
         let job = job(&last.webhook, &connection, &ingress_url, &secret);
         let request = match connector.register_request(&job) {
@@ -123,7 +127,10 @@ impl Registrations {
         self.record(last, "register webhook", &request, result.as_ref().err()).await;
         let registration = result?;
         if let Some(secret) = registration.secret {
-            self.keep_secret(connection.id, Some(secret)).await?;
+            self.change_credentials(connection.id, |credentials| {
+                credentials.registered_secrets.insert(registration.id.clone(), secret.clone());
+            })
+            .await?;
         }
         Ok(Some(Registered { id: registration.id }))
     }
@@ -155,34 +162,66 @@ impl Registrations {
         let request = connector.remove_request(&job, &registration)?;
         let result = self.vendors.call(Caller::single(last.connection.id), &last.connection, &request).await;
         self.record(last, "remove webhook", &request, result.as_ref().err()).await;
-        result.map(|_| ())
+        result?;
+        self.forget_secret(&last.connection, &registered.id).await
     }
 
     fn ingress_url(&self, connection: ConnectionId) -> String {
         format!("{}/ingress/{connection}", self.context.public_url)
     }
 
-    /// The connection with the secret that its webhooks are verified by, made if there is none.
-    async fn secret(&self, id: ConnectionId) -> Result<(Connection, String), PollError> {
+    /// The connection, and the secret that its webhooks are to be verified by: made if there is none and the vendor takes
+    /// ours, empty where the vendor chooses one, none where the app's is not there.
+    async fn secret(&self, id: ConnectionId, chosen: Registers) -> Result<Option<(Connection, String)>, PollError> {
         let connection = self.context.store.connection(id).await?.ok_or(PollError::Gone)?;
+        if chosen == Registers::VendorsSecret {
+            return Ok(Some((connection, String::new())));
+        }
         match Credentials::open(&self.context.vault, &connection)?.webhook_secret {
-            Some(secret) => Ok((connection, secret)),
-            None => self.keep_secret(id, None).await,
+            Some(secret) => Ok(Some((connection, secret))),
+            None if chosen == Registers::AppSecret => Ok(None),
+            None => {
+                let fresh = self.fresh_secret()?;
+                let (connection, credentials) = self
+                    .change_credentials(id, |credentials| {
+                        // Another one may have come meanwhile, and is kept.
+                        credentials.webhook_secret.get_or_insert(fresh.clone());
+                    })
+                    .await?;
+                Ok(Some((connection, credentials.webhook_secret.unwrap_or_default())))
+            }
         }
     }
 
-    /// Puts a secret into the connection: this one, or one made here unless there is one meanwhile.
-    async fn keep_secret(&self, id: ConnectionId, given: Option<String>) -> Result<(Connection, String), PollError> {
+    /// Forgets the secret of a registration that is gone; a connection that is gone has none.
+    async fn forget_secret(&self, connection: &Connection, registration: &str) -> Result<(), PollError> {
+        if !Credentials::open(&self.context.vault, connection)?.registered_secrets.contains_key(registration) {
+            return Ok(());
+        }
+        let forget = |credentials: &mut Credentials| {
+            credentials.registered_secrets.remove(registration);
+        };
+        match self.change_credentials(connection.id, forget).await {
+            Ok(_) | Err(PollError::Gone) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes the credentials as they are now.
+    async fn change_credentials(
+        &self,
+        id: ConnectionId,
+        change: impl Fn(&mut Credentials),
+    ) -> Result<(Connection, Credentials), PollError> {
         let (store, vault) = (&self.context.store, &self.context.vault);
         for _ in 0..TRIES_MAX {
             let connection = store.connection(id).await?.ok_or(PollError::Gone)?;
-            let credentials = Credentials::open(vault, &connection)?;
-            let secret = match (&given, credentials.webhook_secret.clone()) {
-                (Some(given), held) if held.as_ref() != Some(given) => given.clone(),
-                (_, Some(held)) => return Ok((connection, held)),
-                (_, None) => self.fresh_secret()?,
-            };
-            let credentials = Credentials { webhook_secret: Some(secret.clone()), ..credentials };
+            let before = Credentials::open(vault, &connection)?;
+            let mut credentials = before.clone();
+            change(&mut credentials);
+            if credentials == before {
+                return Ok((connection, credentials));
+            }
             let row = Connection {
                 auth: credentials.seal(vault, &connection)?,
                 // Whoever holds opened credentials has to open these, or a token renewal would write the old ones back.
@@ -190,7 +229,7 @@ impl Registrations {
                 ..connection
             };
             match store.replace_connection(row).await {
-                Ok(connection) => return Ok((connection, secret)),
+                Ok(connection) => return Ok((connection, credentials)),
                 Err(StoreError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }

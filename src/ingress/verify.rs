@@ -3,16 +3,14 @@
 use anyhook_connectors::contract::{
     Content, DateLimits, Digest, Encoding, Headers, Hmac, KeyForm, SignatureForm, TimestampSource, Verification,
 };
+use anyhook_connectors::json::text_at;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
 use hmac::{KeyInit, Mac};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
@@ -42,34 +40,51 @@ pub enum NotVerified {
     #[error("the signature is not that of this body under the connection's auth.meta.webhook_secret")]
     Wrong,
     /// The body has no time where the vendor puts it.
-    #[error("the body has no field `{0}`")]
+    #[error("the body has no time at `{0}`")]
     NoTime(String),
     /// The signed time is too far from now.
     #[error("the signed time is more than {0} s from now")]
     Stale(u64),
+    /// How deliveries are verified is not declared, or not so that it can be read.
+    #[error(
+        "the connection does not declare how its webhooks are verified; set auth.meta.signature_header and the rest"
+    )]
+    Undeclared,
     /// The secret is not in the form that the vendor's secrets have.
     #[error("auth.meta.webhook_secret is not in the form of this vendor's secrets (base64, with or without whsec_)")]
     BadSecret,
 }
 
-/// Verifies a delivery. Nothing of the body is parsed before the signature holds; comparing takes the same time wherever
-/// it differs.
+/// Verifies a delivery by any of the secrets: there are several while one replaces another. Nothing of the body is parsed
+/// before the signature holds; comparing takes the same time wherever it differs, and whichever secret it is.
 pub fn verify(
-    verification: &Verification,
-    secret: &str,
+    verification: &Verification<'_>,
+    secrets: &[&str],
     delivery: &Delivery<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), NotVerified> {
     match verification {
-        Verification::Equal { header } => {
-            let given = delivery.headers.get(header).ok_or_else(|| missing(header))?;
-            if bool::from(given.as_bytes().ct_eq(secret.as_bytes())) { Ok(()) } else { Err(NotVerified::Wrong) }
+        Verification::Equal { header, prefix } => {
+            let given = delivery.headers.get(header).and_then(|value| value.strip_prefix(prefix));
+            let given = given.ok_or_else(|| missing(header))?.as_bytes();
+            let is_right = secrets.iter().map(|secret| given.ct_eq(secret.as_bytes()));
+            believe(is_right.fold(Choice::from(0), |found, is_right| found | is_right))
         }
-        Verification::Hmac(scheme) => verify_hmac(scheme, secret, delivery, now),
+        Verification::Hmac(scheme) => verify_hmac(scheme, secrets, delivery, now),
+        Verification::Declared => Err(NotVerified::Undeclared),
     }
 }
 
-fn verify_hmac(scheme: &Hmac, secret: &str, delivery: &Delivery<'_>, now: DateTime<Utc>) -> Result<(), NotVerified> {
+fn believe(is_right: Choice) -> Result<(), NotVerified> {
+    if bool::from(is_right) { Ok(()) } else { Err(NotVerified::Wrong) }
+}
+
+fn verify_hmac(
+    scheme: &Hmac<'_>,
+    secrets: &[&str],
+    delivery: &Delivery<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), NotVerified> {
     let signatures = signatures(scheme, delivery.headers);
     if signatures.is_empty() {
         return Err(missing(scheme.header));
@@ -78,41 +93,36 @@ fn verify_hmac(scheme: &Hmac, secret: &str, delivery: &Delivery<'_>, now: DateTi
         Some(limits) => timestamp(scheme, &limits, delivery.headers)?,
         None => None,
     };
-    let parts =
-        scheme.content.iter().map(|content| part(content, delivery, timestamp)).collect::<Result<Vec<_>, _>>()?;
-    let key = match scheme.key {
-        KeyForm::Raw => secret.as_bytes().to_vec(),
-        KeyForm::Base64 => {
-            let text = secret.strip_prefix("whsec_").unwrap_or(secret);
-            BASE64.decode(text).map_err(|_| NotVerified::BadSecret)?
-        }
-    };
-    let expected = match scheme.digest {
-        Digest::Sha1 => sign::<hmac::Hmac<Sha1>>(&key, &parts),
-        Digest::Sha256 => sign::<hmac::Hmac<Sha256>>(&key, &parts),
-    };
-    let expected = expected.ok_or(NotVerified::BadSecret)?;
-    let is_right = signatures.iter().filter_map(|text| decode(scheme.encoding, text));
-    let is_right = is_right.fold(Choice::from(0), |found, signature| found | signature.ct_eq(&expected));
-    if !bool::from(is_right) {
-        return Err(NotVerified::Wrong);
+    let contents = scheme.content.parts().ok_or(NotVerified::Undeclared)?;
+    let parts = contents.iter().map(|content| part(content, delivery, timestamp)).collect::<Result<Vec<_>, _>>()?;
+    let keys: Vec<_> = secrets.iter().filter_map(|secret| key(scheme.key, secret)).collect();
+    if keys.is_empty() {
+        return Err(NotVerified::BadSecret);
     }
+    let given: Vec<_> = signatures.iter().filter_map(|text| decode(scheme.encoding, text)).collect();
+    let mut is_right = Choice::from(0);
+    for expected in keys.iter().filter_map(|key| sign(scheme.digest, key, &parts)) {
+        is_right = given.iter().fold(is_right, |found, signature| found | signature.ct_eq(&expected));
+    }
+    believe(is_right)?;
     // Only a time that was signed is worth looking at.
     match (scheme.timestamp, timestamp) {
-        (Some(limits @ DateLimits { source: TimestampSource::Body(name), .. }), _) => {
-            check_age(&limits, field_of_body(delivery.body, name)?, now)
+        (Some(limits @ DateLimits { source: TimestampSource::Body(path), .. }), _) => {
+            let body = std::str::from_utf8(delivery.body).unwrap_or_default();
+            let text = text_at(body, path).ok_or_else(|| NotVerified::NoTime(path.to_owned()))?;
+            check_age(&limits, &text, now)
         }
         (Some(limits), Some(text)) => check_age(&limits, text, now),
         _ => Ok(()),
     }
 }
 
-/// A field of the body's object, without the quotes of text.
-fn field_of_body<'a>(body: &'a [u8], name: &str) -> Result<&'a str, NotVerified> {
-    #[derive(Deserialize)]
-    struct Fields<'a>(#[serde(borrow)] BTreeMap<Cow<'a, str>, &'a RawValue>);
-    let field = serde_json::from_slice(body).ok().and_then(|Fields(fields)| fields.get(name).copied());
-    field.map(|raw| raw.get().trim_matches('"')).ok_or_else(|| NotVerified::NoTime(name.to_owned()))
+/// The key of a secret; none where the secret is not in the form it has to have.
+fn key(form: KeyForm, secret: &str) -> Option<Cow<'_, [u8]>> {
+    match form {
+        KeyForm::Raw => Some(Cow::Borrowed(secret.as_bytes())),
+        KeyForm::Base64 => BASE64.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok().map(Cow::Owned),
+    }
 }
 
 fn missing(header: &str) -> NotVerified {
@@ -120,7 +130,7 @@ fn missing(header: &str) -> NotVerified {
 }
 
 /// The signatures in the header, as they are written.
-fn signatures<'a>(scheme: &Hmac, headers: &'a Headers) -> Vec<&'a str> {
+fn signatures<'a>(scheme: &Hmac<'a>, headers: &'a Headers) -> Vec<&'a str> {
     let values = headers.get_all(scheme.header).map(str::trim);
     let found: Box<dyn Iterator<Item = &'a str>> = match scheme.form {
         SignatureForm::Prefixed(prefix) => Box::new(values.filter_map(move |value| value.strip_prefix(prefix))),
@@ -139,7 +149,11 @@ fn items(value: &str, separator: char) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The signed time as it is written, where it stands in a header.
-fn timestamp<'a>(scheme: &Hmac, limits: &DateLimits, headers: &'a Headers) -> Result<Option<&'a str>, NotVerified> {
+fn timestamp<'a>(
+    scheme: &Hmac<'_>,
+    limits: &DateLimits<'_>,
+    headers: &'a Headers,
+) -> Result<Option<&'a str>, NotVerified> {
     match (limits.source, scheme.form) {
         (TimestampSource::Body(_), _) => Ok(None),
         (TimestampSource::Header(name), _) => headers.get(name).map(Some).ok_or_else(|| missing(name)),
@@ -156,7 +170,7 @@ fn timestamp<'a>(scheme: &Hmac, limits: &DateLimits, headers: &'a Headers) -> Re
     }
 }
 
-fn check_age(limits: &DateLimits, text: &str, now: DateTime<Utc>) -> Result<(), NotVerified> {
+fn check_age(limits: &DateLimits<'_>, text: &str, now: DateTime<Utc>) -> Result<(), NotVerified> {
     let at = text.trim().parse::<i64>().ok().and_then(|number| {
         if limits.milliseconds { DateTime::from_timestamp_millis(number) } else { DateTime::from_timestamp(number, 0) }
     });
@@ -167,7 +181,11 @@ fn check_age(limits: &DateLimits, text: &str, now: DateTime<Utc>) -> Result<(), 
     }
 }
 
-fn part<'a>(content: &Content, delivery: &Delivery<'a>, timestamp: Option<&'a str>) -> Result<&'a [u8], NotVerified> {
+fn part<'a>(
+    content: &Content<'a>,
+    delivery: &Delivery<'a>,
+    timestamp: Option<&'a str>,
+) -> Result<&'a [u8], NotVerified> {
     Ok(match *content {
         Content::Body => delivery.body,
         Content::Timestamp => timestamp.unwrap_or_default().as_bytes(),
@@ -178,7 +196,15 @@ fn part<'a>(content: &Content, delivery: &Delivery<'a>, timestamp: Option<&'a st
     })
 }
 
-fn sign<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
+fn sign(digest: Digest, key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
+    match digest {
+        Digest::Sha1 => mac::<hmac::Hmac<Sha1>>(key, parts),
+        Digest::Sha256 => mac::<hmac::Hmac<Sha256>>(key, parts),
+        Digest::Sha512 => mac::<hmac::Hmac<Sha512>>(key, parts),
+    }
+}
+
+fn mac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
     let mut mac = <M as KeyInit>::new_from_slice(key).ok()?;
     for part in parts {
         mac.update(part);

@@ -37,6 +37,15 @@ pub async fn poll(vendors: &Vendors, feed: &Feed, fence: Fence) -> Result<Polled
         return Ok(Polled::Done);
     }
     state.pings_done = store.pings(feed.id).await?;
+    if vendors
+        .connector(&connection)
+        .and_then(|connector| object_spec(connector, feed))
+        .is_ok_and(ObjectSpec::is_only_pushed)
+    {
+        state.started_at.get_or_insert(began_at);
+        store.finish_run(RunFinish { fence, feed: feed.id, state, due_at: None, call: None }).await?;
+        return Ok(Polled::Done);
+    }
     let was_started = state.started_at.is_some();
     let mut tally = Tally::default();
     let result = read(vendors, feed, &connection, &mut state, fence, &mut tally).await;

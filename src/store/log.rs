@@ -30,6 +30,18 @@ pub struct ArrivalFeed {
     pub pages: Vec<EncodedPage>,
 }
 
+/// The vendor's id of a native delivery, hashed.
+pub type DeliveryKey = [u8; 16];
+
+/// What became of a native delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrived {
+    /// It is kept.
+    Kept,
+    /// It came before; nothing of it is kept again.
+    Repeated,
+}
+
 /// One native delivery, for all feeds it touches, all or nothing. Any node may take it in, so there is no fence.
 #[derive(Debug, Clone)]
 pub struct ArrivalCommit {
@@ -39,6 +51,8 @@ pub struct ArrivalCommit {
     pub appends: Vec<ArrivalFeed>,
     /// Feeds to be polled now.
     pub pings: Vec<FeedId>,
+    /// The vendor's id of it, where it has one.
+    pub delivery: Option<DeliveryKey>,
     /// Now, by our clock.
     pub now: chrono::DateTime<chrono::Utc>,
 }
@@ -55,7 +69,9 @@ pub trait Log {
     /// Keeps a native delivery.
     ///
     /// - [`StoreError::Conflict`] where a log's end is not the expected one; nothing of it is kept then.
-    async fn commit_arrival(&self, commit: ArrivalCommit) -> Result<(), StoreError>;
+    /// - Of a connection's deliveries with the same id the first is kept and each other is [`Arrived::Repeated`], for as
+    ///   long and as many as [`crate::limits::StoreLimits`] says.
+    async fn commit_arrival(&self, commit: ArrivalCommit) -> Result<Arrived, StoreError>;
 
     /// Forgets pages before `before`, a bounded number at a time, and answers where the log begins now.
     async fn trim_log(&self, fence: Fence, feed: FeedId, before: u64) -> Result<u64, StoreError>;

@@ -37,7 +37,7 @@ pub use feed::{
 pub use lease::{Fence, Lease, Leases, Pause, SHARDS, ShardId};
 pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, ListingTally, Listings, PaceMark};
-pub use log::{ArrivalCommit, ArrivalFeed, Log, LogHead};
+pub use log::{ArrivalCommit, ArrivalFeed, Arrived, DeliveryKey, Log, LogHead};
 pub use memory::MemoryStore;
 pub use notification::{Notification, NotificationEvent, NotificationQuery, Notifications};
 pub use sled::SledStore;

@@ -166,6 +166,7 @@ impl World {
             connection: self.connection.id,
             appends: vec![append],
             pings: Vec::new(),
+            delivery: None,
             now: self.context.clock.now(),
         };
         store.commit_arrival(commit).await.unwrap();

@@ -1,6 +1,6 @@
 use crate::world::{World, at, entry, page};
 use anyhook::log::EncodedPage;
-use anyhook::store::{ArrivalCommit, ArrivalFeed, PageCommit, StoreError, Wake};
+use anyhook::store::{ArrivalCommit, ArrivalFeed, Arrived, PageCommit, StoreError, Wake};
 use anyhook_connectors::model::ObjectType;
 
 pub(crate) async fn pages_of_any_size_come_back(world: &World) {
@@ -49,7 +49,13 @@ pub(crate) async fn an_arrival_is_all_or_nothing(world: &World) {
         ledger: vec![("a".into(), entry(1, 1))],
         pages: vec![page("native")],
     };
-    let commit = |appends| ArrivalCommit { connection: connection.id, appends, pings: vec![one.feed_id], now: at(-5) };
+    let commit = |appends| ArrivalCommit {
+        connection: connection.id,
+        appends,
+        pings: vec![one.feed_id],
+        delivery: None,
+        now: at(-5),
+    };
     let stale = commit(vec![append(one.feed_id, 0), append(other.feed_id, 1)]);
     assert_eq!(world.store.commit_arrival(stale).await, Err(StoreError::Conflict("log")));
     for webhook in [&one, &other] {
@@ -69,12 +75,53 @@ pub(crate) async fn an_arrival_pings_feeds(world: &World) {
     let webhook = world.webhook().await;
     let gone = world.feed_id();
     let pings = vec![gone, webhook.feed_id];
-    let commit = ArrivalCommit { connection: webhook.connection_id, appends: vec![], pings, now: at(-5) };
+    let commit =
+        ArrivalCommit { connection: webhook.connection_id, appends: vec![], pings, delivery: None, now: at(-5) };
     world.store.commit_arrival(commit.clone()).await.unwrap();
     assert_eq!(world.store.pings(webhook.feed_id).await.unwrap(), 1);
     assert_eq!(world.store.due_feeds(&[webhook.shard], 1).await.unwrap()[0].due_at, at(-5));
     world.store.delete_connection(webhook.connection_id, at(70)).await.unwrap();
     assert_eq!(world.store.commit_arrival(commit).await, Err(StoreError::Missing("connection")));
+}
+
+pub(crate) async fn a_repeated_delivery_is_known_for_a_while(world: &World) {
+    let webhook = world.webhook().await;
+    let store = &world.store;
+    let connection = webhook.connection_id;
+    let arrive = async |connection, delivery: u8, seconds| {
+        let pings = vec![webhook.feed_id];
+        let delivery = Some([delivery; 16]);
+        store.commit_arrival(ArrivalCommit { connection, appends: vec![], pings, delivery, now: at(seconds) }).await
+    };
+    let refused = ArrivalCommit {
+        connection,
+        appends: vec![ArrivalFeed { feed: webhook.feed_id, expected_end: 9, ledger: vec![], pages: vec![page("a")] }],
+        pings: vec![],
+        delivery: Some([1; 16]),
+        now: at(0),
+    };
+    assert_eq!(store.commit_arrival(refused).await, Err(StoreError::Conflict("log")));
+    assert_eq!(arrive(connection, 1, 0).await, Ok(Arrived::Kept), "what failed is no repeat");
+    assert_eq!(arrive(connection, 1, 1).await, Ok(Arrived::Repeated));
+    assert_eq!(store.pings(webhook.feed_id).await.unwrap(), 1, "a repeat does nothing");
+    let other = world.connection().await;
+    assert_eq!(arrive(other.id, 1, 1).await, Ok(Arrived::Kept), "each connection has its own");
+
+    // The window of these tests is 1,000 s and 20 deliveries.
+    assert_eq!(arrive(connection, 2, 900).await, Ok(Arrived::Kept));
+    assert_eq!(arrive(connection, 3, 1_001).await, Ok(Arrived::Kept));
+    assert_eq!(arrive(connection, 2, 1_001).await, Ok(Arrived::Repeated));
+    assert_eq!(arrive(connection, 1, 1_001).await, Ok(Arrived::Kept), "too long ago");
+    for delivery in 10..28 {
+        assert_eq!(arrive(connection, delivery, 1_100).await, Ok(Arrived::Kept));
+    }
+    assert_eq!(arrive(connection, 10, 1_100).await, Ok(Arrived::Repeated));
+    assert_eq!(arrive(connection, 1, 1_100).await, Ok(Arrived::Repeated), "the twentieth");
+    assert_eq!(arrive(connection, 2, 1_100).await, Ok(Arrived::Kept), "too many since");
+
+    store.delete_connection(connection, at(1_200)).await.unwrap();
+    while store.clean_up(5).await.unwrap() {}
+    assert_eq!(arrive(other.id, 1, 1_000).await, Ok(Arrived::Repeated), "another connection's stay");
 }
 
 pub(crate) async fn growth_is_told(world: &World) {

@@ -100,6 +100,7 @@ store_suite! {
         trimming_is_bounded_and_counted,
         an_arrival_is_all_or_nothing,
         an_arrival_pings_feeds,
+        a_repeated_delivery_is_known_for_a_while,
         growth_is_told,
     }
     deliveries {

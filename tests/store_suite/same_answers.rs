@@ -83,7 +83,8 @@ async fn answer(world: &World, webhook: &Webhook, fence: Fence, call: &Call) -> 
             let pages = vec![page(&"n".repeat(usize::from(bytes)))];
             let append = ArrivalFeed { feed, expected_end, ledger: entries(&ids, time), pages };
             let connection = webhook.connection_id;
-            let commit = ArrivalCommit { connection, appends: vec![append], pings: vec![feed], now: at(time) };
+            let commit =
+                ArrivalCommit { connection, appends: vec![append], pings: vec![feed], delivery: None, now: at(time) };
             format!("{:?}", store.commit_arrival(commit).await)
         }
         Call::Trim { before } => format!("{:?}", store.trim_log(fence, feed, before).await),

@@ -30,6 +30,8 @@ pub(crate) fn limits() -> StoreLimits {
         cache_bytes: 8 << 20,
         notifications_max: 12,
         notifications_kept_ms: 100_000_000,
+        arrivals_max: 20,
+        arrivals_kept_ms: 1_000_000,
         ..StoreLimits::default()
     }
 }

@@ -176,7 +176,7 @@ pass_on! {
     impl Log {
         reads log_head(feed: FeedId) -> LogHead;
         reads log_page(feed: FeedId, sequence: u64) -> Option<Vec<u8>>;
-        writes commit_arrival(commit: ArrivalCommit) -> ();
+        writes commit_arrival(commit: ArrivalCommit) -> Arrived;
         writes trim_log(fence: Fence, feed: FeedId, before: u64) -> u64;
     }
     impl Deliveries {

@@ -48,6 +48,11 @@ pub struct ObjectSpec {
 }
 
 impl ObjectSpec {
+    /// True where the vendor has no listing of it and only pushes.
+    pub fn is_only_pushed(&self) -> bool {
+        self.live.cursor == CursorKind::Pushed
+    }
+
     /// The listing of this kind.
     pub fn listing(&self, kind: ListingKind) -> &Listing {
         match kind {
@@ -89,6 +94,8 @@ pub enum CursorKind {
     Token,
     /// Nothing: each run is a full listing.
     Nothing,
+    /// There is no listing: the vendor only pushes.
+    Pushed,
 }
 
 /// Whether the vendor's filter includes its bound.

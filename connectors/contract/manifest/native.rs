@@ -1,60 +1,116 @@
-//! The vendor's own webhooks: how they prove themselves.
+//! The vendor's own webhooks: how they prove themselves, and how the vendor makes sure of an address first.
+//!
+//! Everything borrows, so that a connection can declare for itself what a manifest declares for all of them (see
+//! [`crate::contract::Connector::native`]).
+
+use super::template::Template;
 
 /// The vendor's own webhooks.
 #[derive(Debug, Clone, Copy)]
-pub struct NativeSpec {
+pub struct NativeSpec<'a> {
     /// How a delivery proves itself.
-    pub verification: Verification,
-    /// Header with the vendor's id of a delivery, in lower case: the same for a repeat.
-    pub delivery_id_header: Option<&'static str>,
-    /// True where [`super::Connector::register_request`] works.
-    pub registers: bool,
-    /// True where a record in an event and in a listing have the same raw form, so that their versions compare.
+    pub verification: Verification<'a>,
+    /// The vendor's id of a delivery, the same for a repeat. Where there is one, repeats are dropped for a while.
+    pub delivery_id: Option<ValueAt<'a>>,
+    /// Whether webhooks can be registered by request, and who chooses the secret then.
+    pub registers: Registers,
+    /// True where events and listings carry the same raw object, or the vendor's revision of it, so that their versions
+    /// compare.
     pub comparable: bool,
+    /// How the vendor makes sure of an address before it pushes there, where it does.
+    pub handshake: Option<Handshake<'a>>,
+}
+
+/// Whether webhooks can be registered by request, and who chooses the secret then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registers {
+    /// Only a person can set them up.
+    No,
+    /// They can, and the vendor signs with the secret it is given.
+    OurSecret,
+    /// They can, and the vendor chooses a secret for each, told by its answer.
+    VendorsSecret,
+    /// They can, and the vendor signs with the secret of the app, which a person puts into the connection.
+    AppSecret,
+}
+
+/// Where a value stands in a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueAt<'a> {
+    /// In a header, named in lower case.
+    Header(&'a str),
+    /// In the JSON body, at a path as [`crate::json::at`] takes it.
+    Body(&'a str),
+}
+
+/// A request by which a vendor makes sure of an address. What is answered besides is 200.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake<'a> {
+    /// HEAD, answered without a body.
+    Head,
+    /// GET with a value in its query, answered with the value as text.
+    QueryEcho {
+        /// The parameter that is echoed.
+        parameter: &'a str,
+        /// A parameter that has to equal the connection's secret, where the vendor sends one.
+        secret_parameter: Option<&'a str>,
+    },
+    /// POST with a value in its JSON body, answered with the value in JSON under the same name. It is signed like every
+    /// delivery.
+    BodyEcho {
+        /// The path of a field, and the value by which such a request is known.
+        known_by: (&'a str, &'a str),
+        /// The name of the field that is echoed.
+        field: &'a str,
+    },
 }
 
 /// How a delivery proves itself.
 #[derive(Debug, Clone, Copy)]
-pub enum Verification {
+pub enum Verification<'a> {
     /// A keyed hash over what was sent.
-    Hmac(Hmac),
+    Hmac(Hmac<'a>),
     /// A header that equals the secret.
     Equal {
         /// The header's name in lower case.
-        header: &'static str,
+        header: &'a str,
+        /// What stands before the secret.
+        prefix: &'a str,
     },
+    /// As each connection declares it: only [`crate::contract::Connector::native`] tells.
+    Declared,
 }
 
 /// A keyed hash over what was sent, described so that one verifier serves most vendors.
 #[derive(Debug, Clone, Copy)]
-pub struct Hmac {
+pub struct Hmac<'a> {
     /// The header with the signature, in lower case.
-    pub header: &'static str,
+    pub header: &'a str,
     /// How signatures stand in the header.
-    pub form: SignatureForm,
+    pub form: SignatureForm<'a>,
     /// The hash.
     pub digest: Digest,
     /// How the signature is written.
     pub encoding: Encoding,
     /// How the key is made from the secret.
     pub key: KeyForm,
-    /// What is signed, in order.
-    pub content: &'static [Content],
+    /// What is signed.
+    pub content: Template<'a>,
     /// The time that is signed, where one is.
-    pub timestamp: Option<DateLimits>,
+    pub timestamp: Option<DateLimits<'a>>,
 }
 
 /// How signatures stand in a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignatureForm {
+pub enum SignatureForm<'a> {
     /// Behind a prefix, which may be empty.
-    Prefixed(&'static str),
+    Prefixed(&'a str),
     /// As `name=value` items divided by a separator; every item with this name is a signature.
     Items {
         /// Between items.
         separator: char,
         /// The name of signatures.
-        name: &'static str,
+        name: &'a str,
     },
     /// Standard Webhooks: `v1,<signature>` items divided by spaces.
     Standard,
@@ -67,6 +123,8 @@ pub enum Digest {
     Sha1,
     /// SHA-256
     Sha256,
+    /// SHA-512
+    Sha512,
 }
 
 /// How bytes are written.
@@ -87,28 +145,11 @@ pub enum KeyForm {
     Base64,
 }
 
-/// A part of what is signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
-    /// The raw body.
-    Body,
-    /// The timestamp as sent.
-    Timestamp,
-    /// The value of a header.
-    Header(&'static str),
-    /// The URL the vendor pushed to.
-    Url,
-    /// The request's method.
-    Method,
-    /// A fixed text.
-    Text(&'static str),
-}
-
 /// A signed time and how old it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DateLimits {
+pub struct DateLimits<'a> {
     /// Where it stands.
-    pub source: TimestampSource,
+    pub source: TimestampSource<'a>,
     /// True for milliseconds since the epoch, else seconds.
     pub milliseconds: bool,
     /// The greatest difference from now, either way, in seconds.
@@ -117,12 +158,12 @@ pub struct DateLimits {
 
 /// Where a signed time stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimestampSource {
+pub enum TimestampSource<'a> {
     /// In a header of its own.
-    Header(&'static str),
+    Header(&'a str),
     /// In the signature's header, as an item with this name.
-    Item(&'static str),
-    /// In the body, which is a JSON object and signed, as its own field with this name: a number, or text. Looked at only
-    /// once the signature holds, so it cannot be part of what is signed besides.
-    Body(&'static str),
+    Item(&'a str),
+    /// In the body, which is JSON and signed, at this path: a number, or text. Looked at only once the signature holds,
+    /// so it cannot be part of what is signed besides.
+    Body(&'a str),
 }

@@ -120,7 +120,7 @@ impl Auth {
 
     /// The way to sign in that these allow, or 400 with the field that the nearest way lacks.
     pub(super) fn method(&self, manifest: &'static Manifest) -> Result<Option<&'static AuthMethod>, ApiError> {
-        if manifest.base_url.is_none() && self.profile.api_url.is_none() {
+        if manifest.asks() && manifest.base_url.is_none() && self.profile.api_url.is_none() {
             return Err(ApiError::field(
                 "auth.api_url",
                 format!("is missing; give the address of your {}", manifest.name),

@@ -9,7 +9,7 @@ use crate::api::wire::{Args, Fields, JsonBody};
 use crate::credentials::Credentials;
 use crate::ids::{FeedId, JobId, WebhookId};
 use crate::store::{Connection, JobMode, ListPage, ListingJob, NewWebhook, Webhook, WebhookKind, WebhookQuery};
-use anyhook_connectors::contract::{Account, Connector, ConnectorError, HookJob, ObjectSpec};
+use anyhook_connectors::contract::{Account, Connector, ConnectorError, HookJob, ObjectSpec, Registers};
 use axum::extract::State;
 use axum::response::Response;
 use std::collections::BTreeMap;
@@ -28,9 +28,18 @@ pub(crate) async fn create(
     let include_all = args.flag("include_all")?.unwrap_or(false);
     let webhook = read(&api, &connection, &fields)?;
     check_count(&api, &connection).await?;
+    if include_all && connector_pushes_only(&webhook)? {
+        let message = format!("{} is only pushed, so that there is no history of it", webhook.object_type);
+        return Err(ApiError::unsupported(format!("include_all: {message}")));
+    }
     let initial = if include_all { Some(initial_job(&api, &webhook)?) } else { None };
     let webhook = api.context.store.insert_webhook(NewWebhook { webhook, initial }).await?;
     view::answer(&api, &webhook).await
+}
+
+fn connector_pushes_only(webhook: &Webhook) -> Result<bool, ApiError> {
+    let manifest = find::connector(&webhook.integration)?.manifest();
+    Ok(manifest.object(webhook.object_type).is_some_and(ObjectSpec::is_only_pushed))
 }
 
 fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webhook, ApiError> {
@@ -94,12 +103,20 @@ fn native_way(
     spec: &ObjectSpec,
     filters: &BTreeMap<String, String>,
 ) -> Result<NativeWay, ApiError> {
-    let has_secret = Credentials::open(&api.context.vault, connection)?.webhook_secret.is_some();
+    let has_secret = !Credentials::open(&api.context.vault, connection)?.webhook_secrets().is_empty();
     let account = Account { meta: &connection.profile.meta };
     let job =
         HookJob { account, object_type: spec.object_type, filters, ingress_url: &api.context.public_url, secret: "" };
-    // The request is only built, to see whether it can be.
-    Ok(NativeWay { has_secret, request: connector.register_request(&job).map(|_| ()) })
+    let registers = connector.manifest().native.map_or(Registers::No, |native| native.registers);
+    let request = match registers {
+        Registers::AppSecret if !has_secret => Err(ConnectorError::setting(
+            "auth.meta.webhook_secret",
+            "is not set at the connection; put the secret of the app there, which the vendor signs with",
+        )),
+        // The request is only built, to see whether it can be.
+        _ => connector.register_request(&job).map(|_| ()),
+    };
+    Ok(NativeWay { has_secret, request })
 }
 
 impl NativeWay {

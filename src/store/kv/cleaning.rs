@@ -40,6 +40,7 @@ fn clean(txn: &mut Txn<'_>, grave: &[u8], rows_max: usize) -> Result<usize, Stor
             Ok(removed)
         }
         kind if kind == Grave::Spool as u8 => remove(txn, Tree::Spool, id, rows_max),
+        kind if kind == Grave::Arrivals as u8 => remove(txn, Tree::Arrivals, id, rows_max),
         kind if kind == Grave::Calls as u8 => calls::clean(txn, id, rows_max),
         _ => Err(damaged("grave")),
     }

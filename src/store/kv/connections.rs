@@ -2,7 +2,7 @@
 
 use super::calls::{self, Scope};
 use super::engine::{Read, Tree};
-use super::keys::Index;
+use super::keys::{Grave, Index};
 use super::lists::{self, SortKey};
 use super::rows::{load, save};
 use super::txn::Txn;
@@ -133,6 +133,7 @@ fn delete(txn: &mut Txn<'_>, id: ConnectionId, now: DateTime<Utc>) -> Result<Vec
     txn.remove(Tree::Index, index_key(&old));
     txn.remove(Tree::Connections, id.as_bytes());
     calls::forget(txn, Scope::connection(id));
+    txn.put(Tree::Graves, Grave::Arrivals.key(id.as_bytes()), Vec::new());
     txn.wake(Wake::ConnectionChanged(id));
     tell(txn, &old, NotificationEvent::ConnectionDeleted, now, "the connection was deleted with its webhooks")?;
     Ok(deleted)

@@ -75,6 +75,8 @@ trees! {
     Graves "graves",
     /// workspace, sequence -> JSON
     Notifications "notifications",
+    /// connection, kind, id of a native delivery -> that it came
+    Arrivals "arrivals",
 }
 
 impl Tree {

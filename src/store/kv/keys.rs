@@ -56,6 +56,7 @@ pub(super) enum Grave {
     Feed = 1,
     Spool = 2,
     Calls = 3,
+    Arrivals = 4,
 }
 
 impl Grave {

@@ -3,10 +3,10 @@
 use super::engine::{Read, Tree};
 use super::head::{self, Head};
 use super::txn::Txn;
-use super::{Pace, Units, feeds, leases, ledger, pages};
+use super::{Pace, Units, arrivals, feeds, leases, ledger, pages};
 use crate::ids::FeedId;
 use crate::log::EncodedPage;
-use crate::store::{ArrivalCommit, Fence, Log, LogHead, StoreError, Wake};
+use crate::store::{ArrivalCommit, Arrived, Fence, Log, LogHead, StoreError, Wake};
 use async_trait::async_trait;
 
 /// Pages that one call trims.
@@ -37,9 +37,14 @@ fn page(read: &dyn Read, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>,
     }
 }
 
-fn arrive(txn: &mut Txn<'_>, commit: ArrivalCommit) -> Result<(), StoreError> {
+fn arrive(txn: &mut Txn<'_>, commit: ArrivalCommit) -> Result<Arrived, StoreError> {
     if !txn.has(Tree::Connections, commit.connection.as_bytes())? {
         return Err(StoreError::Missing("connection"));
+    }
+    if let Some(delivery) = &commit.delivery
+        && !arrivals::remember(txn, commit.connection, delivery, commit.now)?
+    {
+        return Ok(Arrived::Repeated);
     }
     for mut append_to in commit.appends {
         let feed = append_to.feed;
@@ -58,7 +63,7 @@ fn arrive(txn: &mut Txn<'_>, commit: ArrivalCommit) -> Result<(), StoreError> {
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(Arrived::Kept)
 }
 
 fn trim(txn: &mut Txn<'_>, fence: Fence, feed: FeedId, before: u64) -> Result<u64, StoreError> {
@@ -84,7 +89,7 @@ impl<U: Units> Log for U {
         self.read(|read| page(read, feed, sequence))
     }
 
-    async fn commit_arrival(&self, commit: ArrivalCommit) -> Result<(), StoreError> {
+    async fn commit_arrival(&self, commit: ArrivalCommit) -> Result<Arrived, StoreError> {
         self.write(Pace::Page, move |txn| arrive(txn, commit)).await
     }
 

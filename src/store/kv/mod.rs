@@ -6,6 +6,7 @@
 //! - A noun's file has its rows, its keys' meaning and its calls; what several nouns share is a function on `&dyn Read`
 //!   or `&mut Txn`.
 
+mod arrivals;
 mod audit;
 mod calls;
 mod cleaning;
