@@ -48,7 +48,7 @@ fn read(api: &Api, webhook: &Webhook, fields: &Fields<'_>) -> Result<ListingJob,
         return Err(fields.error("updated_lt", "expected a time after updated_gte"));
     }
     let manifest = find::connector(&webhook.integration)?.manifest();
-    if manifest.object(webhook.object_type).is_none() {
+    if manifest.object(webhook.object_type).is_none_or(|spec| spec.is_only_pushed()) {
         let what = webhook.object_type;
         return Err(ApiError::unsupported(format!("{} does not list {what}, so there is no history", manifest.name)));
     }

@@ -28,16 +28,16 @@ pub(crate) async fn create(
     let include_all = args.flag("include_all")?.unwrap_or(false);
     let webhook = read(&api, &connection, &fields)?;
     check_count(&api, &connection).await?;
-    if include_all && connector_pushes_only(&webhook)? {
-        let message = format!("{} is only pushed, so that there is no history of it", webhook.object_type);
-        return Err(ApiError::unsupported(format!("include_all: {message}")));
+    if include_all && is_only_pushed(&webhook)? {
+        let what = webhook.object_type;
+        return Err(ApiError::unsupported(format!("include_all: {what} is only pushed, so that there is no history")));
     }
     let initial = if include_all { Some(initial_job(&api, &webhook)?) } else { None };
     let webhook = api.context.store.insert_webhook(NewWebhook { webhook, initial }).await?;
     view::answer(&api, &webhook).await
 }
 
-fn connector_pushes_only(webhook: &Webhook) -> Result<bool, ApiError> {
+fn is_only_pushed(webhook: &Webhook) -> Result<bool, ApiError> {
     let manifest = find::connector(&webhook.integration)?.manifest();
     Ok(manifest.object(webhook.object_type).is_some_and(ObjectSpec::is_only_pushed))
 }
