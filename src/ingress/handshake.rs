@@ -75,9 +75,9 @@ fn check_secret(api: &Api, connection: &Connection, name: &str, given: Option<&S
 }
 
 /// The value as plain text that no browser takes for anything else.
-fn text(value: &String) -> Response {
+fn text(value: &str) -> Response {
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, value.clone()).into_response()
+    (headers, value.to_owned()).into_response()
 }
 
 fn refused(method: &Method) -> Response {
