@@ -41,7 +41,7 @@ pub(crate) async fn greet(
             }
             let value = query.get(parameter).filter(|value| (1..=ECHO_BYTES_MAX).contains(&value.len()));
             value
-                .map(text)
+                .map(|value| text(value))
                 .ok_or_else(|| ApiError::field(parameter, "is missing in the query, or longer than 4096 bytes"))
         }
         (_, method) => Ok(refused(method)),
