@@ -15,6 +15,7 @@ pub mod linear;
 pub mod model;
 pub mod redmine;
 pub mod sandbox;
+pub mod stripe;
 pub mod walk;
 pub mod wordpress;
 
@@ -29,6 +30,7 @@ static REGISTRY: &[&dyn Connector] = &[
     &linear::Linear,
     &redmine::Redmine,
     &sandbox::Sandbox,
+    &stripe::Stripe,
     &wordpress::WordPress,
 ];
 

@@ -3,10 +3,14 @@
 //! They are only ever written, so they borrow from the vendor's answer wherever they can. A field that a vendor does not
 //! have is left out, never null.
 
+mod accounting;
 mod calendar;
 mod crm;
+mod custom;
 mod kms;
+mod messaging;
 mod object_type;
+mod payment;
 mod repo;
 mod scalar;
 mod shared;
@@ -14,10 +18,14 @@ mod task;
 mod ticketing;
 mod zone;
 
+pub use accounting::{AccountingInvoice, Lineitem};
 pub use calendar::{Attendee, CalendarEvent, Recurrence};
 pub use crm::{CrmCompany, CrmContact, CrmDeal};
+pub use custom::CustomEvent;
 pub use kms::{KmsComment, KmsPage};
+pub use messaging::{MessagingAttachment, MessagingChannel, MessagingMember, MessagingMessage, MessagingReaction};
 pub use object_type::ObjectType;
+pub use payment::{PaymentPayment, PaymentPayout, PaymentRefund, PaymentSubscription};
 pub use repo::{RepoCommit, RepoPullrequest, RepoRepository};
 pub use scalar::{Number, Timestamp, js_number, parse_time, parse_time_utc};
 pub use shared::{Address, Email, Metadata, Reference, Telephone};

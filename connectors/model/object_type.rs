@@ -31,12 +31,20 @@ macro_rules! object_types {
 }
 
 object_types! {
+    AccountingInvoice "accounting_invoice",
     CalendarEvent "calendar_event",
     CrmCompany "crm_company",
     CrmContact "crm_contact",
     CrmDeal "crm_deal",
+    CustomEvent "custom_event",
     KmsComment "kms_comment",
     KmsPage "kms_page",
+    MessagingChannel "messaging_channel",
+    MessagingMessage "messaging_message",
+    PaymentPayment "payment_payment",
+    PaymentPayout "payment_payout",
+    PaymentRefund "payment_refund",
+    PaymentSubscription "payment_subscription",
     RepoCommit "repo_commit",
     RepoPullrequest "repo_pullrequest",
     RepoRepository "repo_repository",
@@ -56,12 +64,20 @@ impl ObjectType {
     pub fn fields(self) -> &'static [&'static str] {
         use super::*;
         match self {
+            ObjectType::AccountingInvoice => AccountingInvoice::FIELDS,
             ObjectType::CalendarEvent => CalendarEvent::FIELDS,
             ObjectType::CrmCompany => CrmCompany::FIELDS,
             ObjectType::CrmContact => CrmContact::FIELDS,
             ObjectType::CrmDeal => CrmDeal::FIELDS,
+            ObjectType::CustomEvent => CustomEvent::FIELDS,
             ObjectType::KmsComment => KmsComment::FIELDS,
             ObjectType::KmsPage => KmsPage::FIELDS,
+            ObjectType::MessagingChannel => MessagingChannel::FIELDS,
+            ObjectType::MessagingMessage => MessagingMessage::FIELDS,
+            ObjectType::PaymentPayment => PaymentPayment::FIELDS,
+            ObjectType::PaymentPayout => PaymentPayout::FIELDS,
+            ObjectType::PaymentRefund => PaymentRefund::FIELDS,
+            ObjectType::PaymentSubscription => PaymentSubscription::FIELDS,
             ObjectType::RepoCommit => RepoCommit::FIELDS,
             ObjectType::RepoPullrequest => RepoPullrequest::FIELDS,
             ObjectType::RepoRepository => RepoRepository::FIELDS,
