@@ -7,11 +7,11 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // a bench that cannot go on says so and ends
 
-mod client;
-mod cost;
-mod peers;
+#[path = "../common/mod.rs"]
+mod common;
 mod scenarios;
 
+use common::peers;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

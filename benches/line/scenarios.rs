@@ -1,8 +1,8 @@
 //! What is measured. Each scenario has a server of its own on a fresh sled directory.
 
-use crate::client::Client;
-use crate::cost::{self, Meter};
-use crate::peers::Peer;
+use crate::common::client::Client;
+use crate::common::cost::{self, Meter};
+use crate::common::peers::Peer;
 use anyhook::server::Server;
 use anyhook::settings::Settings;
 use std::process::ExitCode;

@@ -32,35 +32,45 @@ pub(crate) fn role(arguments: &[String]) -> Option<Role> {
 impl Role {
     /// Serves until standard input ends, which it does with the bench.
     pub(crate) fn play(self) -> ExitCode {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            println!("{}", listener.local_addr().expect("an address"));
-            let parent_gone = async {
-                let read = tokio::task::spawn_blocking(|| std::io::stdin().lines().count());
-                let _ = read.await;
-            };
-            match self {
-                Role::Vendor { records } => {
-                    let settings = SimulatorSettings {
-                        records,
-                        objects: vec![Object::Contacts],
-                        rate_limit: 0,
-                        gzip: false,
-                        ..SimulatorSettings::default()
-                    };
-                    let _ = anyhook::simulator::serve(listener, settings, parent_gone).await;
-                }
-                Role::Receiver => {
-                    tokio::select! {
-                        _ = async { axum::serve(listener, receiver()).await } => {}
-                        () = parent_gone => {}
-                    }
-                }
+        match self {
+            Role::Vendor { records } => {
+                let settings = SimulatorSettings {
+                    records,
+                    records_max: records.max(SimulatorSettings::default().records_max),
+                    objects: vec![Object::Contacts],
+                    rate_limit: 0,
+                    gzip: false,
+                    ..SimulatorSettings::default()
+                };
+                until_parent_ends(async |listener| {
+                    let _ = anyhook::simulator::serve(listener, settings, std::future::pending()).await;
+                })
             }
-        });
-        ExitCode::SUCCESS
+            Role::Receiver => serve(receiver()),
+        }
     }
+}
+
+/// Serves a router on a free port until the bench ends.
+pub(crate) fn serve(router: Router) -> ExitCode {
+    until_parent_ends(async |listener| {
+        let _ = axum::serve(listener, router).await;
+    })
+}
+
+/// Serves on a free port, whose address is printed, until standard input ends.
+fn until_parent_ends(serve: impl AsyncFnOnce(TcpListener)) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        println!("{}", listener.local_addr().expect("an address"));
+        let parent_gone = tokio::task::spawn_blocking(|| std::io::stdin().lines().count());
+        tokio::select! {
+            () = serve(listener) => {}
+            _ = parent_gone => {}
+        }
+    });
+    ExitCode::SUCCESS
 }
 
 /// What every record has once.
@@ -109,7 +119,8 @@ impl Peer {
         Peer::start(&[RECEIVER])
     }
 
-    fn start(arguments: &[&str]) -> Self {
+    /// This program in another role, which prints its address first.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
             .args(arguments)
             .stdin(Stdio::piped())
