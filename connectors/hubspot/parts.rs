@@ -44,7 +44,7 @@ impl<P> Object<'_, P> {
     /// `modified` is the property that searches go by. Archiving a record does not change it.
     pub(super) fn times(&self, modified: &Value<'_>) -> Result<Times, RecordError> {
         let time = |name: &str, text: &Text<'_>| {
-            parse_time(&text.0).ok_or_else(|| RecordError(format!("{name} is no RFC 3339 time")))
+            instant(&text.0).ok_or_else(|| RecordError(format!("{name} is neither an RFC 3339 time nor milliseconds")))
         };
         let modified = match modified {
             Some(text) => time("the time of the last change", text)?,
@@ -86,12 +86,18 @@ pub(super) fn telephone<'a>(value: &Value<'a>, kind: Option<&'static str>) -> Op
     filled(value).map(|telephone| Telephone { telephone, kind })
 }
 
+/// A time of a record's. Answers have RFC 3339 (developers.hubspot.com, "Search the CRM"), but the reference shows values
+/// of properties as milliseconds since the epoch too, as requests have them ("How should timestamps be formatted").
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
+    parse_time(text).or_else(|| DateTime::from_timestamp_millis(text.parse().ok()?))
+}
+
 /// A time, or a date, which is midnight UTC ("Properties", "Date and datetime formats").
 pub(super) fn date(value: &Value<'_>) -> Option<Timestamp> {
     let text = &value.as_ref()?.0;
     let midnight =
         || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
-    parse_time(text).or_else(midnight).map(Timestamp)
+    midnight().or_else(|| instant(text)).map(Timestamp)
 }
 
 pub(super) fn address<'a>(
@@ -113,4 +119,18 @@ pub(super) fn address<'a>(
     let parts = [&address.address1, &address.address2, &address.city, &address.region];
     let is_there = parts.into_iter().chain([&address.postal_code, &address.country]).any(Option::is_some);
     is_there.then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_come_as_text_or_as_milliseconds() {
+        let at = parse_time("2026-03-02T09:00:00.123Z");
+        assert_eq!(instant("2026-03-02T09:00:00.123Z"), at);
+        assert_eq!(instant("1772442000123"), at);
+        assert_eq!(instant("yesterday"), None);
+        assert_eq!(date(&Some(Text("2026-03-02".into()))), parse_time("2026-03-02T00:00:00Z").map(Timestamp));
+    }
 }

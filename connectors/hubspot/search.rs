@@ -4,10 +4,11 @@
 //! another search, from the last time seen. Where all of a page has one time, as after an import, the records of that
 //! time are gone through by their ids, and then what is later. Tokens say which: `since:<ms>` or `tie:<ms>:<last id>`.
 
+use super::parts::instant;
 use super::{Results, properties};
 use crate::contract::{ApiRequest, ConnectorError, Method, Next, PageJob};
 use crate::json::Text;
-use crate::model::{ObjectType, parse_time};
+use crate::model::ObjectType;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -155,6 +156,6 @@ fn key(raw: &RawValue, object_type: ObjectType) -> Option<Key> {
         ObjectType::CrmContact => keyed.properties.lastmodifieddate,
         _ => keyed.properties.hs_lastmodifieddate,
     };
-    let at = parse_time(&property.or(keyed.updated_at)?.0)?;
+    let at = instant(&property.or(keyed.updated_at)?.0)?;
     Some((at.timestamp_millis(), keyed.id.0.into_owned()))
 }
