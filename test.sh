@@ -1,6 +1,6 @@
 #!/bin/bash
 # All tests, on a Debian machine that has Rust: installs what they need, then formatting, lints, the Rust tests, and the
-# end-to-end suites against a real WordPress, a real Redmine and the official SDKs.
+# end-to-end suites against a real WordPress, Redmine, Kinto, Radicale and Backlot, and the official SDKs.
 #
 #   ./test.sh                      everything
 #   ./test.sh rust                 formatting, lints and cargo's tests

@@ -1,16 +1,12 @@
-"""Servers from PyPI that stand in for vendors: Kinto and Radicale, in a virtual environment of their own."""
+"""Servers from PyPI that stand in for vendors: Kinto and Radicale."""
 
 import base64
 import contextlib
-import os
 import pathlib
 import sys
 
-from lib import ROOT, Process, check, free_port, http, run
+from lib import Process, check, free_port, http
 
-# E2E_SERVERS_VENV names an environment that has both already.
-VENV = pathlib.Path(os.environ.get("E2E_SERVERS_VENV", ROOT / "target" / "e2e-servers-venv"))
-PACKAGES = ["kinto==26.5.0", "radicale==3.9.0"]
 KINTO_INI = """[server:main]
 use = egg:waitress
 host = 127.0.0.1
@@ -52,12 +48,9 @@ filesystem_folder = {folder}
 
 
 def executable(name):
-    """A program of the environment, which is made if it is not there."""
-    program = VENV / "bin" / name
-    if not program.exists():
-        run([sys.executable, "-m", "venv", VENV], "venv")
-        run([VENV / "bin" / "pip", "install", "--quiet", *PACKAGES], "pip", 600)
-    check(program.exists(), f"{program} is not there")
+    """A program of the environment that this runs in (tests/sdk/requirements.txt)."""
+    program = pathlib.Path(sys.executable).parent / name
+    check(program.exists(), f"{program} is not there: ./test.sh installs it")
     return program
 
 

@@ -11,7 +11,18 @@ import sys
 import time
 import traceback
 
-SUITES = ["test_sdk", "test_retries", "test_github", "test_wordpress", "test_redmine", "test_kinto", "test_caldav", "kill"]
+SUITES = [
+    "test_sdk",
+    "test_retries",
+    "test_github",
+    "test_wordpress",
+    "test_redmine",
+    "test_kinto",
+    "test_caldav",
+    "test_hubspot",
+    "test_linear",
+    "kill",
+]
 
 
 def tests_of(module):
