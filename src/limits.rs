@@ -104,6 +104,19 @@ limits! {
         host_waiting_max: usize = 16,
         /// Budgets by integration (`[poll.budgets.<integration>]`), in place of what the vendors document.
         budgets: BTreeMap<String, BudgetLimits> = BTreeMap::new(),
+        /// The longest time between two sweeps for deletions that a vendor does not tell, in milliseconds. A collection
+        /// that is listed by few requests is swept more often.
+        sweep_interval_ms: u64 = 3_600_000,
+        /// Feeds that are swept at the same time.
+        sweeps_max: usize = 16,
+        /// Ids that a sweep compares with the ledger in one pass, eight bytes each; more take several passes.
+        sweep_seen_max: usize = 1_000_000,
+        /// Records of a feed, in percent, that one sweep may find missing before it is taken for a fault.
+        sweep_missing_percent_max: u32 = 30,
+        /// Missing records that are no fault, whatever their share.
+        sweep_missing_min: u64 = 20,
+        /// Missing records that one sweep asks the vendor for, about; the next one goes on with others.
+        sweep_gets_max: u64 = 10_000,
     }
 }
 

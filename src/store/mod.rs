@@ -22,6 +22,7 @@ mod log;
 mod memory;
 mod notification;
 mod sled;
+mod sweep;
 mod webhook;
 mod workspace;
 
@@ -41,6 +42,7 @@ pub use log::{ArrivalCommit, ArrivalFeed, Arrived, DeliveryKey, Log, LogHead};
 pub use memory::MemoryStore;
 pub use notification::{Notification, NotificationEvent, NotificationQuery, Notifications};
 pub use sled::SledStore;
+pub use sweep::{Sweep, SweepCommit, SweepPhase, Sweeps};
 pub use webhook::{NewWebhook, Registered, Webhook, WebhookKind, WebhookQuery, Webhooks};
 pub use workspace::{SignatureEncoding, Workspace, Workspaces};
 
@@ -77,6 +79,7 @@ pub trait Store:
     + Connections
     + Webhooks
     + Feeds
+    + Sweeps
     + Log
     + Deliveries
     + Listings

@@ -15,6 +15,7 @@ mod log;
 mod notifications;
 mod same_answers;
 mod sled_only;
+mod sweeps;
 
 mod webhooks;
 mod workspaces;
@@ -94,6 +95,13 @@ store_suite! {
         what_is_older_may_be_forgotten_and_a_window_does_not_grow,
         nothing_is_forgotten_unless_asked,
         feeds_do_not_share_records,
+    }
+    sweeps {
+        a_step_is_kept_whole,
+        another_epoch_end_or_revision_keeps_nothing,
+        rows_come_in_their_order_a_few_at_a_time,
+        rows_go_with_their_sweep,
+        the_ledger_is_looked_through_in_pieces,
     }
     log {
         pages_of_any_size_come_back,

@@ -173,6 +173,13 @@ pass_on! {
         writes replace_webhook(webhook: Webhook) -> Webhook;
         writes delete_webhook(id: WebhookId, now: DateTime<Utc>) -> ();
     }
+    impl Sweeps {
+        reads sweep(feed: FeedId) -> Sweep;
+        writes commit_sweep(commit: SweepCommit) -> (Sweep, PageCommitted);
+        reads seen_rows(feed: FeedId, first: u64, limit: usize) -> Vec<Vec<u64>>;
+        reads suspect_row(feed: FeedId, row: u64) -> Vec<String>;
+        reads ledger_after(feed: FeedId, after: Option<&str>, limit: usize) -> Vec<(String, LedgerEntry)>;
+    }
     impl Log {
         reads log_head(feed: FeedId) -> LogHead;
         reads log_page(feed: FeedId, sequence: u64) -> Option<Vec<u8>>;

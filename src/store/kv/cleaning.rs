@@ -34,13 +34,14 @@ fn clean(txn: &mut Txn<'_>, grave: &[u8], rows_max: usize) -> Result<usize, Stor
     match *kind {
         kind if kind == Grave::Feed as u8 => {
             let mut removed = 0;
-            for tree in [Tree::LogPages, Tree::Ledger, Tree::Progress] {
+            for tree in [Tree::LogPages, Tree::Ledger, Tree::Progress, Tree::SweepRows] {
                 removed += remove(txn, tree, id, rows_max - removed)?;
             }
             Ok(removed)
         }
         kind if kind == Grave::Spool as u8 => remove(txn, Tree::Spool, id, rows_max),
         kind if kind == Grave::Arrivals as u8 => remove(txn, Tree::Arrivals, id, rows_max),
+        kind if kind == Grave::Sweep as u8 => remove(txn, Tree::SweepRows, id, rows_max),
         kind if kind == Grave::Calls as u8 => calls::clean(txn, id, rows_max),
         _ => Err(damaged("grave")),
     }

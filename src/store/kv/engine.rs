@@ -77,6 +77,10 @@ trees! {
     Notifications "notifications",
     /// connection, kind, id of a native delivery -> that it came
     Arrivals "arrivals",
+    /// feed -> JSON
+    Sweeps "sweeps",
+    /// feed, generation, kind, row -> hashes of ids, or ids
+    SweepRows "sweep_rows",
 }
 
 impl Tree {

@@ -79,6 +79,7 @@ pub(super) fn delete(txn: &mut Txn<'_>, feed: &Feed) -> Result<(), StoreError> {
     txn.remove(Tree::Feeds, id);
     txn.remove(Tree::FeedStates, id);
     txn.remove(Tree::LogHeads, id);
+    txn.remove(Tree::Sweeps, id);
     txn.remove(Tree::Index, keys::subject(feed.connection_id, feed.object_type, &feed.filters));
     txn.remove(Tree::Index, Index::FeedOfConnection.key(&[feed.connection_id.as_bytes(), id]));
     txn.put(Tree::Graves, Grave::Feed.key(id), &[]);

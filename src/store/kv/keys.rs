@@ -57,6 +57,7 @@ pub(super) enum Grave {
     Spool = 2,
     Calls = 3,
     Arrivals = 4,
+    Sweep = 5,
 }
 
 impl Grave {

@@ -6,6 +6,7 @@
 use super::engine::{Read, Scan, Span, Tree, Value};
 use super::keys::{ID_BYTES, under};
 use super::leaf::{self, Known};
+use super::rows::damaged;
 use super::txn::Txn;
 use crate::ids::FeedId;
 use crate::store::{LedgerEntry, StoreError};
@@ -86,6 +87,49 @@ pub(super) fn set(
         rest = behind;
     }
     Ok(())
+}
+
+/// Forgets these records.
+pub(super) fn forget(txn: &mut Txn<'_>, feed: FeedId, ids: &mut [String]) -> Result<(), StoreError> {
+    ids.sort_unstable();
+    let mut rest: &[String] = ids;
+    while let Some(first) = rest.first() {
+        let spot = Spot::find(txn, feed, first.as_bytes())?;
+        let (here, behind) = rest.split_at(rest.partition_point(|id| spot.holds(id.as_bytes())).max(1));
+        let mut known = spot.records()?;
+        known.retain(|known| here.binary_search_by(|id| id.as_bytes().cmp(known.id)).is_err());
+        if spot.row.is_some() {
+            write(txn, feed, &spot.key, &known, true)?;
+        }
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// Records in the order of their ids, behind `after`: whole leaves, until there are `limit` records.
+pub(super) fn after(
+    read: &dyn Read,
+    feed: FeedId,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<(String, LedgerEntry)>, StoreError> {
+    let mut span = Span::prefix(feed.as_bytes());
+    if let Some(after) = after {
+        span.from = Spot::find(read, feed, after.as_bytes())?.key;
+    }
+    let mut found = Vec::with_capacity(limit);
+    for row in read.range(Tree::Ledger, span, Scan::Up) {
+        let (_, row) = row?;
+        let behind = |known: &Known<'_>| after.is_none_or(|after| known.id > after.as_bytes());
+        for known in leaf::decode(&row)?.into_iter().filter(behind) {
+            let id = std::str::from_utf8(known.id).map_err(|_| damaged(leaf::WHAT))?;
+            found.push((id.to_owned(), known.entry));
+        }
+        if found.len() >= limit {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Writes records in the place of the leaf with this key.

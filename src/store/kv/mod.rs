@@ -32,6 +32,7 @@ mod runs;
 #[cfg(test)]
 mod samples;
 mod subscriptions;
+mod sweeps;
 pub(crate) mod txn;
 mod webhooks;
 mod workspaces;

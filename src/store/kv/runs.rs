@@ -1,32 +1,59 @@
 //! What a poll run writes: its pages, and its end.
 
 use super::calls::{self, Fold, Scope};
+use super::head::{self, Head};
 use super::txn::Txn;
-use super::{feeds, head, leases, ledger, log, marks, progress};
-use crate::store::{FeedHealth, PageCommit, PageCommitted, RunFinish, StoreError};
+use super::{feeds, leases, ledger, log, marks, progress};
+use crate::ids::FeedId;
+use crate::log::EncodedPage;
+use crate::store::{FeedHealth, Fence, PageCommit, PageCommitted, RunFinish, StoreError};
 use chrono::{DateTime, Utc};
 
 /// Keeps one page of a run. This is the hottest unit of all: a lease, a head, a progress, a leaf and the page.
 pub(super) fn commit_page(txn: &mut Txn<'_>, mut commit: PageCommit) -> Result<PageCommitted, StoreError> {
-    leases::check(txn, commit.fence)?;
-    let mut head = head::head(txn, commit.feed)?.ok_or(StoreError::Missing(feeds::WHAT))?;
-    if head.revision != commit.feed_revision {
-        return Err(StoreError::Conflict("feed's revision"));
-    }
-    if head.log.end != commit.expected_end {
-        return Err(StoreError::Conflict("log"));
-    }
+    let mut head = open(txn, commit.fence, commit.feed, commit.feed_revision, commit.expected_end)?;
     let before = head.clone();
     progress::keep(txn, commit.feed, &commit.parent, &commit.progress)?;
     if let Some(forget_before_ms) = commit.forget_before_ms {
         head.swept = ledger::sweep(txn, commit.feed, &head.swept, forget_before_ms)?;
     }
     ledger::set(txn, commit.feed, &mut commit.ledger, commit.forget_before_ms)?;
-    log::append(txn, commit.feed, &mut head, &commit.pages)?;
-    if head != before {
-        head::keep(txn, commit.feed, &head);
-    }
+    close(txn, commit.feed, &before, &mut head, &commit.pages)?;
     Ok(PageCommitted { end: head.log.end })
+}
+
+/// The feed's head, if it is as a run has seen it.
+pub(super) fn open(
+    txn: &Txn<'_>,
+    fence: Fence,
+    feed: FeedId,
+    revision: u64,
+    expected_end: u64,
+) -> Result<Head, StoreError> {
+    leases::check(txn, fence)?;
+    let head = head::head(txn, feed)?.ok_or(StoreError::Missing(feeds::WHAT))?;
+    if head.revision != revision {
+        return Err(StoreError::Conflict("feed's revision"));
+    }
+    if head.log.end != expected_end {
+        return Err(StoreError::Conflict("log"));
+    }
+    Ok(head)
+}
+
+/// Adds pages to the log, and keeps the head where it has changed.
+pub(super) fn close(
+    txn: &mut Txn<'_>,
+    feed: FeedId,
+    before: &Head,
+    head: &mut Head,
+    pages: &[EncodedPage],
+) -> Result<(), StoreError> {
+    log::append(txn, feed, head, pages)?;
+    if head != before {
+        head::keep(txn, feed, head);
+    }
+    Ok(())
 }
 
 /// Ends a run.
