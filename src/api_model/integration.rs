@@ -1,7 +1,7 @@
 //! An integration as the API answers it, drawn from its manifest.
 
 use crate::store::WebhookKind;
-use anyhook_connectors::contract::{Change, CursorKind, Deletions, FilterBound, Manifest, ObjectSpec};
+use anyhook_connectors::contract::{Change, CursorKind, FilterBound, Manifest, ObjectSpec};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -9,13 +9,12 @@ const CHANGES: [Change; 3] = [Change::Created, Change::Updated, Change::Deleted]
 
 /// How an event of this object type can be had, the best way first.
 ///
-/// Polling tells creations and changes everywhere, deletions where the vendor's listing does. The vendor's own webhooks
-/// tell what they tell; `updated` also stands for created.
+/// Polling tells all of them where there is a listing; deletions that a vendor's listing does not tell are found by sweeps. The
+/// vendor's own webhooks tell what they tell; `updated` also stands for created.
 pub fn kinds(manifest: &Manifest, spec: &ObjectSpec, event: Change) -> Vec<WebhookKind> {
     let is_native = manifest.native.is_some() && spec.native.contains(&event);
-    let is_virtual = !spec.is_only_pushed() && (event != Change::Deleted || spec.deletions != Deletions::Silent);
     let native = is_native.then_some(WebhookKind::Native);
-    native.into_iter().chain(is_virtual.then_some(WebhookKind::Virtual)).collect()
+    native.into_iter().chain((!spec.is_only_pushed()).then_some(WebhookKind::Virtual)).collect()
 }
 
 /// The categories of an integration's object types, sorted.

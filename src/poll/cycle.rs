@@ -3,10 +3,11 @@
 use super::budget::Caller;
 use super::error::PollError;
 use super::reading::Run;
+use super::sweep;
 use super::tally::Tally;
 use super::transport::Vendors;
 use super::window;
-use crate::store::{ApiCall, CallKind, Connection, Feed, FeedHealth, FeedState, Fence, RunFinish};
+use crate::store::{ApiCall, CallKind, Connection, Depth, Feed, FeedHealth, FeedState, Fence, RunFinish};
 use anyhook_connectors::contract::{Connector, ObjectSpec};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
@@ -73,10 +74,13 @@ async fn read(
 ) -> Result<(), PollError> {
     let connector = vendors.connector(connection)?;
     let spec = object_spec(connector, feed)?;
+    let began_at = vendors.context.clock.now();
     let depth = window::depth_needed(spec, &feed.settings);
     let run = Run { vendors, connector, spec, connection, feed, depth, fence };
     // A ledger that is not kept whole from here on must be learned anew, also where this run fails.
     state.depth = state.depth.min(depth);
+    let was_full = state.depth == Depth::Full;
+    tally.look = run.look(state).await?;
     if run.is_log_full().await? {
         return Err(PollError::Wait {
             wait: Duration::from_millis(vendors.context.limits.poll.retry_wait_max_ms),
@@ -106,7 +110,8 @@ async fn read(
     if !tally.is_unfinished {
         state.depth = depth;
     }
-    Ok(())
+    let until = began_at + millis(feed.settings.interval_ms.unwrap_or_default());
+    sweep::go_on(&run, state, was_full, until, tally).await
 }
 
 /// What of an object type the integration can list.
@@ -258,7 +263,7 @@ fn call(
         name: feed.object_type.as_str().to_owned(),
         path: connection.profile.api_url.clone().unwrap_or_default(),
         status: tally.cost.status,
-        error: result.as_ref().err().map(ToString::to_string).or(unreadable),
+        error: result.as_ref().err().map(ToString::to_string).or_else(|| tally.sweep_error.clone()).or(unreadable),
         at: began_at,
         duration_ms: tally.cost.duration_ms,
         size_bytes: tally.cost.bytes,

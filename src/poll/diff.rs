@@ -31,6 +31,12 @@ pub struct DiffRules {
     pub created_at: CreatedAt,
     /// The vendor's clock; none where it is not known. What is held from after it makes nothing older.
     pub server_time: Option<DateTime<Utc>>,
+    /// True for records of another listing than the ledger's: they may be written otherwise, so that only their times
+    /// and the vendor's revisions tell versions apart.
+    pub is_other_listing: bool,
+    /// A record that was found to be gone before this is back where it is listed as it was then; none where it is a
+    /// replica that lags, however long ago that was.
+    pub back_after: Option<DateTime<Utc>>,
 }
 
 /// What a record comes to.
@@ -89,13 +95,20 @@ pub fn judge(record: &Record<'_>, now: &LedgerEntry, held: Option<&LedgerEntry>,
 }
 
 fn judge_held(record: &Record<'_>, now: &LedgerEntry, held: &LedgerEntry, rules: &DiffRules) -> Verdict {
-    if now.version == held.version && now.is_deleted == held.is_deleted {
+    if now.is_deleted == held.is_deleted && is_same_version(record, now, held, rules) {
         return Verdict::Known;
     }
     let is_of_the_future =
         rules.server_time.is_some_and(|at| held.updated_at_ms > (at + CLOCK_SLACK).timestamp_millis());
-    if record.updated_at.is_some() && now.updated_at_ms < held.updated_at_ms && !is_of_the_future {
-        return Verdict::Known;
+    let shows_again = held.is_deleted && !now.is_deleted;
+    let is_older = match record.updated_at {
+        Some(_) => now.updated_at_ms < held.updated_at_ms && !is_of_the_future,
+        None => shows_again && now.version == held.version,
+    };
+    if is_older {
+        let is_back =
+            shows_again && rules.back_after.is_some_and(|after| held.updated_at_ms < after.timestamp_millis());
+        return if is_back { Verdict::Changed(Change::Created) } else { Verdict::Known };
     }
     match (held.is_deleted, now.is_deleted) {
         (true, true) => Verdict::Quiet,
@@ -103,6 +116,14 @@ fn judge_held(record: &Record<'_>, now: &LedgerEntry, held: &LedgerEntry, rules:
         (true, false) => Verdict::Changed(Change::Created),
         (false, false) => Verdict::Changed(Change::Updated),
     }
+}
+
+fn is_same_version(record: &Record<'_>, now: &LedgerEntry, held: &LedgerEntry, rules: &DiffRules) -> bool {
+    let is_told_apart = match record.updated_at {
+        Some(_) => now.updated_at_ms != held.updated_at_ms,
+        None => record.revision.is_some(),
+    };
+    now.version == held.version || (rules.is_other_listing && !is_told_apart)
 }
 
 fn judge_unheld(record: &Record<'_>, rules: &DiffRules) -> Verdict {
@@ -157,6 +178,8 @@ mod tests {
             is_full: false,
             created_at: CreatedAt::True,
             server_time: Some(at(200)),
+            is_other_listing: false,
+            back_after: None,
         }
     }
 
@@ -201,6 +224,35 @@ mod tests {
         assert_eq!(verdict(&gone, Some(&tombstone), &rules()), Verdict::Quiet);
         let back = record(Some(130), None, "back");
         assert_eq!(verdict(&back, Some(&tombstone), &rules()), Verdict::Changed(Change::Created));
+    }
+
+    #[test]
+    fn what_was_found_to_be_gone_is_back_only_where_no_replica_can_lag_so_long() {
+        let before = record(Some(110), None, "{}");
+        let gone = LedgerEntry { is_deleted: true, ..held(150, version(&before, &[])) };
+        assert_eq!(verdict(&before, Some(&gone), &rules()), Verdict::Known, "a replica that lags");
+        let sweep = |after| DiffRules { back_after: Some(at(after)), is_other_listing: true, ..rules() };
+        assert_eq!(verdict(&before, Some(&gone), &sweep(150)), Verdict::Known);
+        assert_eq!(verdict(&before, Some(&gone), &sweep(151)), Verdict::Changed(Change::Created));
+        let after = record(Some(151), None, "{}");
+        assert_eq!(verdict(&after, Some(&gone), &rules()), Verdict::Changed(Change::Created), "it was changed since");
+        let timeless = record(None, None, "{}");
+        let gone = LedgerEntry { version: version(&timeless, &[]), ..gone };
+        assert_eq!(verdict(&timeless, Some(&gone), &rules()), Verdict::Known);
+        let other = record(None, None, "other");
+        assert_eq!(verdict(&other, Some(&gone), &rules()), Verdict::Changed(Change::Created));
+    }
+
+    #[test]
+    fn another_listing_may_write_a_record_otherwise() {
+        let other = DiffRules { is_other_listing: true, ..rules() };
+        let record_at = |second| record(Some(second), None, "other");
+        assert_eq!(verdict(&record_at(120), Some(&held(120, 1)), &other), Verdict::Known);
+        assert_eq!(verdict(&record_at(121), Some(&held(120, 1)), &other), Verdict::Changed(Change::Updated));
+        let timeless = Record { updated_at: None, ..record_at(0) };
+        assert_eq!(verdict(&timeless, Some(&held(120, 1)), &other), Verdict::Known);
+        let tagged = Record { revision: Some("e".into()), ..timeless };
+        assert_eq!(verdict(&tagged, Some(&held(120, 1)), &other), Verdict::Changed(Change::Updated));
     }
 
     #[test]

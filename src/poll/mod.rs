@@ -1,7 +1,8 @@
 //! The left half: polls vendors, finds what changed, writes it to the log.
 //!
 //! [`scheduler`] starts a [`cycle`] when a feed is due; a cycle does one [`reading`] for the feed or for each of its
-//! parents; a reading asks through [`transport`], judges by [`diff`] and commits. [`jobs`] lists histories beside that.
+//! parents; a reading asks through [`transport`], judges by [`diff`] and commits. Behind it a [`sweep`] goes on, where
+//! deletions are to be told that the vendor tells nobody. [`jobs`] lists histories beside that.
 //! [`window`], [`diff`] and [`sift`] are pure: they hold the rules.
 
 pub mod budget;
@@ -23,6 +24,7 @@ pub mod scheduler;
 pub mod sift;
 pub mod sign_in;
 mod spending;
+pub mod sweep;
 pub mod tally;
 pub mod transport;
 pub mod window;

@@ -6,12 +6,13 @@ use super::diff::DiffRules;
 use super::error::PollError;
 use super::reading::{Pass, Run};
 use super::sift::{self, PageForm, Sifted};
+use super::sweep::Look;
 use super::tally::Tally;
 use super::transport::VendorAnswer;
 use super::window;
 use crate::log::{Found, PageMeta};
 use crate::store::{LedgerEntry, PageCommit, Progress};
-use anyhook_connectors::contract::{Conditional, Next, Page, PageJob, Parent, Place, Verdict};
+use anyhook_connectors::contract::{Conditional, CursorKind, Next, Page, PageJob, Parent, Place, Verdict};
 use anyhook_connectors::walk::{Step, Walk};
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ impl Run<'_> {
         if self.spec.conditional == Conditional::Etag
             && job.place == Place::Start
             && !pass.window.is_baseline
+            && !tally.look.as_ref().is_some_and(Look::must_list)
             && let Some(etag) = &pass.progress.etag
         {
             request = request.header("if-none-match", etag.clone());
@@ -149,8 +151,11 @@ impl Run<'_> {
         let rows = if ids.is_empty() { Vec::new() } else { context.store.ledger(self.feed.id, &ids).await? };
         let held: HashMap<&str, LedgerEntry> =
             ids.into_iter().zip(rows).filter_map(|(id, row)| Some((id, commits.pending(id).or(row)?))).collect();
+        // Only a whole listing shows what is back though nothing of it changed.
+        let lists_all = self.spec.live.cursor == CursorKind::Nothing;
         let rules = DiffRules {
             server_time: pass.server_time,
+            back_after: pass.server_time.filter(|_| lists_all).map(|at| window::back_after(self.spec, at)),
             ..pass.window.rules_after(self.spec, self.depth, &pass.progress)
         };
         let meta = PageMeta {

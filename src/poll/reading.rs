@@ -201,6 +201,9 @@ impl Run<'_> {
         }
         pass.pages += 1;
         let page = self.read_page(&job, &answer, tally)?;
+        if let Some(look) = &mut tally.look {
+            look.note(&page, &answer);
+        }
         let step = walk.step(&page)?;
         let newest = page.records.iter().filter_map(|record| record.updated_at).max();
         pass.reached = if walk.ascends() { newest.or(pass.reached) } else { pass.reached.max(newest) };
@@ -230,6 +233,10 @@ impl Run<'_> {
         let store = &self.vendors.context.store;
         let key = parent.map_or("", |parent| parent.id.as_str());
         let progress = store.progress(self.feed.id, key).await?;
+        // Before it is forgotten: what was deleted since it was given is told by nothing else.
+        if progress.cursor.is_some() && self.feed.settings.tells_deleted {
+            self.want_sweep().await?;
+        }
         let head = store.log_head(self.feed.id).await?;
         let commit = PageCommit {
             fence: self.fence,

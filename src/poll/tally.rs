@@ -1,5 +1,6 @@
 //! What a run has come to, for its audit row.
 
+use super::sweep::Look;
 use super::transport::CallCost;
 use anyhook_connectors::contract::BadRecord;
 
@@ -21,6 +22,10 @@ pub struct Tally {
     pub bad_named: Vec<String>,
     /// True if the run ended before the listing did, to go on in the next one.
     pub is_unfinished: bool,
+    /// What it listed, where that is looked through for deletions.
+    pub look: Option<Look>,
+    /// Why a sweep failed behind it.
+    pub sweep_error: Option<String>,
 }
 
 impl Tally {

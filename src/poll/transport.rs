@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Opened credentials kept in memory.
 const OPEN_CREDENTIALS_MAX: usize = 10_000;
@@ -75,11 +76,14 @@ pub struct Vendors {
     open: Mutex<HashMap<ConnectionId, (u64, Arc<Credentials>)>>,
     pub(super) refreshing: Turns,
     pub(super) parent_lists: ParentLists,
+    /// Feeds that may be swept at the same time.
+    pub(super) sweeps: Semaphore,
 }
 
 impl Vendors {
     /// Budgets and opened credentials are shared by all calls made through one.
     pub fn new(context: Context) -> Self {
+        let sweeps = Semaphore::new(context.limits.poll.sweeps_max);
         Vendors {
             context,
             find: anyhook_connectors::find,
@@ -87,6 +91,7 @@ impl Vendors {
             open: Mutex::default(),
             refreshing: Turns::default(),
             parent_lists: ParentLists::default(),
+            sweeps,
         }
     }
 

@@ -14,6 +14,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// A `Date` header has whole seconds, and our clock may be a little ahead: the first guess is this much earlier.
 const GUESS_SLACK: TimeDelta = TimeDelta::seconds(2);
 
+/// How far replicas may lag behind each other where the vendor has no horizon.
+const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
+
 /// What a run asks for and what of it is news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -123,8 +126,30 @@ impl Window {
             is_full: depth == Depth::Full && !self.is_baseline,
             created_at: spec.created_at,
             server_time: None,
+            is_other_listing: false,
+            back_after: None,
         }
     }
+}
+
+/// What decides whether a record that a sweep found is news. The ledger holds every record.
+pub fn rules_of_sweep(spec: &ObjectSpec, started_at: DateTime<Utc>, server_time: DateTime<Utc>) -> DiffRules {
+    DiffRules {
+        quiet_before: None,
+        is_baseline: false,
+        created_since: Some(started_at),
+        is_full: true,
+        created_at: spec.created_at,
+        server_time: Some(server_time),
+        is_other_listing: true,
+        back_after: Some(back_after(spec, server_time)),
+    }
+}
+
+/// Records that were found to be gone before this, and that a whole listing shows again as they were, are back: a
+/// replica lags for as long as records may be invisible, or for some minutes.
+pub fn back_after(spec: &ObjectSpec, server_time: DateTime<Utc>) -> DateTime<Utc> {
+    server_time - horizon(spec).max(REPLICA_LAG)
 }
 
 impl Window {

@@ -67,7 +67,12 @@ pub struct Sweep {
     pub asked: u64,
     /// Where there are too many suspects for one sweep, those with a hash from here on are asked for.
     pub turn: u64,
-    /// Suspects that the vendor said are gone.
+    /// Rows of suspects that are asked for on trial: nothing is told of them, but those that are gone stand in further
+    /// rows.
+    pub trial_rows: u64,
+    /// Suspects of these rows that are gone.
+    pub tried: u64,
+    /// Suspects that were told to be gone.
     pub gone: u64,
     /// When the last one ended, by our clock.
     pub ended_at: Option<DateTime<Utc>>,

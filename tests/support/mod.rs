@@ -3,6 +3,7 @@
 
 pub mod disk;
 pub mod receiver;
+pub mod silent;
 pub mod vendor;
 pub mod vendors;
 
@@ -71,6 +72,7 @@ pub struct Subscription {
     pub fields: Vec<String>,
     pub page_max_limit: Option<u32>,
     pub is_paused: bool,
+    pub filters: BTreeMap<String, String>,
 }
 
 impl Subscription {
@@ -85,7 +87,13 @@ impl Subscription {
             fields: Vec::new(),
             page_max_limit: None,
             is_paused: false,
+            filters: BTreeMap::new(),
         }
+    }
+
+    pub fn filter(mut self, name: &str, value: &str) -> Self {
+        self.filters.insert(name.to_owned(), value.to_owned());
+        self
     }
 
     pub fn event(self, event: Change) -> Self {
@@ -407,7 +415,7 @@ impl World {
             hook_url: format!("{RECEIVER_URL}{}", subscription.name),
             interval_ms: u64::try_from(subscription.interval.as_millis()).unwrap(),
             kind: WebhookKind::Virtual,
-            filters: BTreeMap::new(),
+            filters: subscription.filters,
             fields: subscription.fields,
             page_max_limit: subscription.page_max_limit,
             is_paused: subscription.is_paused,

@@ -71,7 +71,8 @@ static VARIANTS: LazyLock<Vec<Variant>> = LazyLock::new(|| ALL.map(Variant::new)
 /// This build's integrations and the variants.
 pub fn find(name: &str) -> Option<&'static dyn Connector> {
     let variant = VARIANTS.iter().find(|variant| variant.manifest.integration == name);
-    variant.map(|variant| variant as &dyn Connector).or_else(|| anyhook_connectors::find(name))
+    let variant = variant.map(|variant| variant as &dyn Connector);
+    variant.or_else(|| super::silent::find(name)).or_else(|| anyhook_connectors::find(name))
 }
 
 impl Variant {

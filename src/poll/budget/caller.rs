@@ -32,6 +32,11 @@ impl Caller {
         Caller { priority: Priority::Listing, lane: *feed.as_bytes() }
     }
 
+    /// A sweep for deletions.
+    pub fn sweep(feed: FeedId) -> Self {
+        Caller { priority: Priority::Listing, lane: *feed.as_bytes() }
+    }
+
     /// A listing job.
     pub fn job(job: JobId) -> Self {
         Caller { priority: Priority::Listing, lane: *job.as_bytes() }
