@@ -79,7 +79,7 @@ pub(crate) async fn another_epoch_end_or_revision_keeps_nothing(world: &World) {
     let revision = commit.feed_revision + 1;
     let revised = SweepCommit { feed_revision: revision, ..commit.clone() };
     assert_eq!(refused(revised).await, Err(StoreError::Conflict("feed's revision")));
-    world.store.delete_webhook(webhook.id).await.unwrap();
+    world.store.delete_webhook(webhook.id, at(9)).await.unwrap();
     assert_eq!(refused(commit).await, Err(StoreError::Missing("feed")));
 }
 
@@ -117,7 +117,7 @@ pub(crate) async fn rows_go_with_their_sweep(world: &World) {
     while world.store.clean_up(1).await.unwrap() {}
     seeing(3, 3).await;
     assert_eq!(seen(world, &webhook).await, [[3]], "what is cleaned up is not another's");
-    world.store.delete_webhook(webhook.id).await.unwrap();
+    world.store.delete_webhook(webhook.id, at(9)).await.unwrap();
     assert!(seen(world, &webhook).await.is_empty());
     assert_eq!(world.store.sweep(webhook.feed_id).await.unwrap(), Sweep::default());
     while world.store.clean_up(1).await.unwrap() {}
@@ -152,6 +152,6 @@ pub(crate) async fn the_ledger_is_looked_through_in_pieces(world: &World) {
         }
         assert_eq!(found, wanted.iter().cloned().collect::<Vec<_>>(), "{limit}");
     }
-    world.store.delete_webhook(webhook.id).await.unwrap();
+    world.store.delete_webhook(webhook.id, at(9)).await.unwrap();
     assert!(world.store.ledger_after(webhook.feed_id, None, 10).await.unwrap().is_empty());
 }
