@@ -77,6 +77,7 @@ impl Engine {
         self.working.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.vendors.finish().await;
         self.leasing.cancel();
         self.lease_task.close();
         self.lease_task.wait().await;

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 /// Opened credentials kept in memory.
 const OPEN_CREDENTIALS_MAX: usize = 10_000;
@@ -75,6 +76,7 @@ pub struct Vendors {
     pub(super) gates: Gates,
     open: Mutex<HashMap<ConnectionId, (u64, Arc<Credentials>)>>,
     pub(super) refreshing: Turns,
+    pub(super) renewals: TaskTracker,
     pub(super) parent_lists: ParentLists,
     /// Feeds that may be swept at the same time.
     pub(super) sweeps: Semaphore,
@@ -90,6 +92,7 @@ impl Vendors {
             gates: Gates::default(),
             open: Mutex::default(),
             refreshing: Turns::default(),
+            renewals: TaskTracker::new(),
             parent_lists: ParentLists::default(),
             sweeps,
         }

@@ -75,6 +75,9 @@ pub struct Connection {
     pub revision: u64,
     /// Grows by one with every change of its credentials.
     pub auth_revision: u64,
+    /// Until when a process may be spending the refresh token, by our clock; nobody else does until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreshing_until: Option<DateTime<Utc>>,
 }
 
 /// Which connections a list shall have.

@@ -262,5 +262,6 @@ fn connection(clock: &Clock, random: &Random, workspace_id: WorkspaceId) -> Conn
         bucket,
         revision: 1,
         auth_revision: 1,
+        refreshing_until: None,
     }
 }

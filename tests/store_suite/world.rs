@@ -116,6 +116,7 @@ impl World {
             bucket,
             revision: 1,
             auth_revision: 1,
+            refreshing_until: None,
         }
     }
 

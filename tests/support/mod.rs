@@ -373,6 +373,7 @@ impl World {
             bucket,
             revision: 0,
             auth_revision: 0,
+            refreshing_until: None,
         };
         connection.auth = credentials.seal(&self.vault, &connection).unwrap();
         self.disk.store.insert_connection(connection.clone()).await.unwrap();
@@ -386,6 +387,39 @@ impl World {
         let auth = credentials.seal(&self.vault, &row).unwrap();
         let row = Connection { auth, auth_revision: row.auth_revision + 1, updated_at: self.clock.now(), ..row };
         self.disk.store.replace_connection(row).await.unwrap();
+    }
+
+    /// What a connection signs in with now.
+    pub async fn credentials(&self, connection: ConnectionId) -> Credentials {
+        let row = self.disk.store.connection(connection).await.unwrap().unwrap();
+        Credentials::open(&self.vault, &row).unwrap()
+    }
+
+    /// Puts credentials in place as a process does that renewed them.
+    pub async fn seal_credentials(&self, connection: ConnectionId, credentials: &Credentials) {
+        self.change_connection(connection, |row| {
+            row.auth = credentials.seal(&self.vault, row).unwrap();
+            row.auth_revision += 1;
+        })
+        .await;
+    }
+
+    /// Changes a connection's row.
+    pub async fn change_connection(&self, connection: ConnectionId, change: impl Fn(&mut Connection)) {
+        loop {
+            let mut row = self.disk.store.connection(connection).await.unwrap().unwrap();
+            change(&mut row);
+            match self.disk.store.replace_connection(row).await {
+                Err(StoreError::Conflict(_)) => {}
+                other => return drop(other.unwrap()),
+            }
+        }
+    }
+
+    /// Requests to paths that begin so.
+    pub fn calls_to(&self, path: &str) -> Vec<Call> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|call| call.target.starts_with(path)).cloned().collect()
     }
 
     pub async fn pause_connection(&self, connection: ConnectionId, is_paused: bool) {

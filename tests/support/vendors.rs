@@ -2,8 +2,8 @@
 //! against one that can be told what to do.
 
 use anyhook_connectors::contract::{
-    ApiRequest, ApiResponse, Conditional, Connector, ConnectorError, CreatedAt, CursorKind, FilterBound, Found, GetJob,
-    Listing, ListingKind, Manifest, Next, ObjectSpec, Order, Page, PageJob, Paging, Verdict,
+    ApiRequest, ApiResponse, AppLimit, Conditional, Connector, ConnectorError, CreatedAt, CursorKind, FilterBound,
+    Found, GetJob, Listing, ListingKind, Manifest, Next, ObjectSpec, Order, Page, PageJob, Paging, RateLimit, Verdict,
 };
 use anyhook_connectors::model::Zone;
 use anyhook_connectors::sandbox::Sandbox;
@@ -43,7 +43,7 @@ pub const BERLIN: &str = "berlin";
 /// Tells local times of Kolkata.
 pub const KOLKATA: &str = "kolkata";
 
-const ALL: [&str; 16] = [
+const ALL: [&str; 18] = [
     NEWEST_FIRST,
     WHOLE,
     LATE,
@@ -60,7 +60,14 @@ const ALL: [&str; 16] = [
     VOLATILE,
     BERLIN,
     KOLKATA,
+    FREE_304,
+    APP_WIDE,
 ];
+
+/// Does not count answers of 304.
+pub const FREE_304: &str = "free_304";
+/// Says by a Retry-After of 77 that it is the app, over all accounts, that asked too much.
+pub const APP_WIDE: &str = "app_wide";
 
 struct Variant {
     manifest: &'static Manifest,
@@ -79,9 +86,25 @@ impl Variant {
     fn new(name: &'static str) -> Self {
         let manifest = Sandbox.manifest();
         let objects: Vec<ObjectSpec> = manifest.objects.iter().map(|spec| change(name, *spec)).collect();
-        let manifest = Manifest { integration: name, objects: objects.leak(), ..*manifest };
+        let manifest = Manifest {
+            integration: name,
+            objects: objects.leak(),
+            rate_limit: limit(name, manifest.rate_limit),
+            ..*manifest
+        };
         Variant { manifest: Box::leak(Box::new(manifest)) }
     }
+}
+
+fn limit(name: &str, limit: RateLimit) -> RateLimit {
+    let app = AppLimit {
+        requests: 600,
+        per_ms: 60_000,
+        remaining_header: None,
+        reset_header: None,
+        refusal: Some(("retry-after", "77")),
+    };
+    RateLimit { unchanged_is_free: name == FREE_304, app: (name == APP_WIDE).then_some(app), ..limit }
 }
 
 fn change(name: &str, spec: ObjectSpec) -> ObjectSpec {

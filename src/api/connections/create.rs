@@ -61,6 +61,7 @@ async fn read(api: &Api, caller: Caller, fields: &Fields<'_>) -> Result<Connecti
         profile: auth.profile,
         revision: 0,
         auth_revision: 0,
+        refreshing_until: None,
     };
     connection.auth = auth.credentials.seal(&api.context.vault, &connection)?;
     Ok(connection)
