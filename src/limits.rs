@@ -90,6 +90,8 @@ limits! {
         parents_max: usize = 10_000,
         /// Runs without progress after which a feed is reported as stuck.
         stuck_runs_max: u32 = 10,
+        /// How long a feed has to be without progress before it is reported as stuck, in milliseconds.
+        stuck_after_ms: u64 = 600_000,
         /// The share of a vendor's budget, in percent, that polls at intervals of a range may plan with; the rest is for
         /// back-fills, retries and what else asks the vendor.
         pace_budget_percent: u32 = 75,

@@ -1,5 +1,6 @@
 //! A connection as the API answers it: what tells connections apart, and no secret.
 
+use super::health::HealthView;
 use crate::ids::{ConnectionId, WorkspaceId};
 use crate::store::{Connection, ConnectionProfile};
 use anyhook_connectors::model::Timestamp;
@@ -28,6 +29,8 @@ pub struct ConnectionView<'a> {
     last_unhealthy_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_unhealthy_code: Option<&'a str>,
+    /// How its credentials do; not in the public API.
+    health: HealthView<'a>,
     #[serde(skip_serializing_if = "AuthView::is_empty")]
     auth: AuthView<'a>,
 }
@@ -86,6 +89,7 @@ impl<'a> ConnectionView<'a> {
             last_healthy_at: connection.last_healthy_at.map(Timestamp::from),
             last_unhealthy_at: connection.last_unhealthy_at.map(Timestamp::from),
             last_unhealthy_code: connection.last_unhealthy_code.as_deref(),
+            health: HealthView::of_connection(connection),
             auth: AuthView::new(&connection.profile),
         }
     }

@@ -1,9 +1,11 @@
 //! A webhook as the API answers it and as every payload carries it.
 
+use super::health::HealthView;
 use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
-use crate::store::{DeliveryState, FeedHealth, FeedState, Webhook, WebhookHealth, WebhookKind};
+use crate::store::{DeliveryState, FeedState, Webhook, WebhookHealth, WebhookKind};
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::{Number, ObjectType, Timestamp};
+use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -40,6 +42,15 @@ pub struct WebhookView<'a> {
     is_healthy: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     checked_at: Option<Timestamp>,
+    /// When its feed is polled next; not in the public API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_check_at: Option<Timestamp>,
+    /// The wait between its feed's polls as it stands, in minutes; not in the public API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_now: Option<Number>,
+    /// How it does, with the reason; not in the public API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<HealthView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<Vec<String>>,
 }
@@ -67,15 +78,28 @@ impl<'a> WebhookView<'a> {
             is_paused: webhook.is_paused,
             is_healthy: delivery.health == WebhookHealth::Healthy,
             checked_at: None,
+            next_check_at: None,
+            interval_now: None,
+            health: None,
             runs: None,
         }
     }
 
-    /// Adds how its feed's polls stand: a webhook whose feed cannot be polled is not healthy either.
+    /// Adds how its feed's polls stand, the next of which is due then: a webhook whose feed cannot be polled is not
+    /// healthy either.
     #[must_use]
-    pub fn with_feed(mut self, feed: &FeedState) -> Self {
-        self.is_healthy &= feed.health == FeedHealth::Healthy;
+    pub fn with_feed(
+        mut self,
+        webhook: &Webhook,
+        delivery: &'a DeliveryState,
+        feed: &'a FeedState,
+        due_at: Option<DateTime<Utc>>,
+    ) -> Self {
+        self.is_healthy = webhook.is_healthy(delivery, feed);
         self.checked_at = feed.checked_at.map(Timestamp::from);
+        self.next_check_at = due_at.map(Timestamp::from);
+        self.interval_now = feed.wait_ms.and_then(minutes);
+        self.health = Some(HealthView::of_webhook(webhook, delivery, feed));
         self
     }
 
@@ -97,13 +121,13 @@ fn comma_separated<S: Serializer>(fields: &[String], serializer: S) -> Result<S:
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::ids::FeedId;
-    use crate::store::ShardId;
-    use chrono::{TimeZone, Utc};
+    use crate::store::{FeedHealth, ShardId};
+    use chrono::TimeZone;
 
-    fn webhook() -> Webhook {
+    pub(crate) fn webhook() -> Webhook {
         let at = Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap();
         Webhook {
             id: WebhookId::from_bytes([1; 12]),
@@ -147,9 +171,13 @@ mod tests {
             FeedHealth::Unhealthy { since: at, code: "401".to_owned(), message: String::new(), is_credential: true };
         let feed = FeedState { health, checked_at: Some(at), ..FeedState::default() };
         let webhook = Webhook { kind: WebhookKind::Native, fields: Vec::new(), ..webhook() };
-        let view = WebhookView::new(&webhook, &DeliveryState::default()).with_feed(&feed).with_runs(Vec::new());
+        let delivery = DeliveryState::default();
+        let view = WebhookView::new(&webhook, &delivery);
+        let view = view.with_feed(&webhook, &delivery, &feed, Some(at)).with_runs(Vec::new());
         let shown = serde_json::to_string(&view).unwrap();
-        assert!(shown.contains(r#""is_healthy":false,"checked_at":"2026-01-02T03:04:05Z","runs":[]"#), "{shown}");
+        let times = r#""checked_at":"2026-01-02T03:04:05Z","next_check_at":"2026-01-02T03:04:05Z""#;
+        assert!(shown.contains(&format!(r#""is_healthy":false,{times},"health":{{"state":"unhealthy""#)), "{shown}");
+        assert!(shown.contains(r#""code":"401","message":""},"runs":[]"#), "{shown}");
         assert!(!shown.contains("interval") && !shown.contains("fields") && !shown.contains("null"), "{shown}");
     }
 }

@@ -3,17 +3,18 @@
 use super::budget::Caller;
 use super::error::PollError;
 use super::reading::Run;
+use super::settle::{Ended, millis};
 use super::sweep;
 use super::tally::Tally;
 use super::transport::Vendors;
 use super::window;
-use crate::store::{ApiCall, CallKind, Connection, Depth, Feed, FeedHealth, FeedState, Fence, RunFinish};
+use crate::store::{ApiCall, CallKind, Connection, Depth, Feed, FeedState, Fence, RunFinish};
 use anyhook_connectors::contract::{Connector, ObjectSpec};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
-/// How long a connection's last good contact may be old before it is written again: not at every poll.
-const HEALTHY_NOTED_EVERY: TimeDelta = TimeDelta::hours(1);
+/// How often a feed that only the vendor's own webhooks tell of comes up, where there is nothing to ask.
+const PUSHED_LOOKED_AT_EVERY: TimeDelta = TimeDelta::days(1);
 
 /// What a poll came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,17 +35,21 @@ pub async fn poll(vendors: &Vendors, feed: &Feed, fence: Fence) -> Result<Polled
     let mut state = store.feed_state(feed.id).await?;
     let Some(connection) = store.connection(feed.connection_id).await? else { return Ok(Polled::Gone) };
     if connection.is_paused || feed.settings.interval_ms.is_none() {
-        store.finish_run(RunFinish { fence, feed: feed.id, state, due_at: None, call: None }).await?;
+        store.finish_run(RunFinish { fence, feed: feed.id, state, due_at: None, call: None, contact: None }).await?;
         return Ok(Polled::Done);
     }
-    state.pings_done = store.pings(feed.id).await?;
+    let pings = store.pings(feed.id).await?;
+    let is_asked = pings > state.pings_done;
+    state.pings_done = pings;
     if vendors
         .connector(&connection)
         .and_then(|connector| object_spec(connector, feed))
         .is_ok_and(ObjectSpec::is_only_pushed)
     {
         state.started_at.get_or_insert(began_at);
-        store.finish_run(RunFinish { fence, feed: feed.id, state, due_at: None, call: None }).await?;
+        // Not due at once again, as a healthy feed without a time would be.
+        let due_at = Some(began_at + PUSHED_LOOKED_AT_EVERY);
+        store.finish_run(RunFinish { fence, feed: feed.id, state, due_at, call: None, contact: None }).await?;
         return Ok(Polled::Done);
     }
     let was_started = state.started_at.is_some();
@@ -54,13 +59,16 @@ pub async fn poll(vendors: &Vendors, feed: &Feed, fence: Fence) -> Result<Polled
         return Ok(Polled::Gone);
     }
     let ended_at = context.clock.now();
-    state.checked_at = Some(ended_at);
-    let due_at = settle(vendors, feed, &mut state, &result, &tally, began_at, ended_at);
-    note_connection(vendors, &connection, &result, ended_at).await;
-    report(feed, &result, &tally);
-    let call = Some(call(feed, &connection, &result, &tally, began_at));
+    let last_at = state.checked_at.replace(ended_at);
+    let (connection, result, tally) = (&connection, &result, &tally);
+    let ended = Ended { vendors, feed, connection, result, tally, last_at, began_at, ended_at, is_asked };
+    let next = ended.settle(&mut state).await;
+    report(feed, result, tally);
+    let call = ApiCall { next: next.map(|(_, next)| next), ..call(feed, connection, result, tally, began_at) };
     let has_started = !was_started && state.started_at.is_some();
-    store.finish_run(RunFinish { fence, feed: feed.id, state, due_at, call }).await?;
+    let due_at = next.map(|(due_at, _)| due_at);
+    let contact = ended.contact();
+    store.finish_run(RunFinish { fence, feed: feed.id, state, due_at, call: Some(call), contact }).await?;
     Ok(if has_started { Polled::Started } else { Polled::Done })
 }
 
@@ -82,6 +90,7 @@ async fn read(
     let was_full = state.depth == Depth::Full;
     tally.look = run.look(state).await?;
     if run.is_log_full().await? {
+        tally.is_held = true;
         return Err(PollError::Wait {
             wait: Duration::from_millis(vendors.context.limits.poll.retry_wait_max_ms),
             message: "the feed's log is full: its webhooks are not being delivered".to_owned(),
@@ -97,6 +106,7 @@ async fn read(
                     // One that fails is set aside while the rest goes on; what concerns all of them ends the run.
                     Err(error @ (PollError::Permanent { .. } | PollError::Transient(_))) => {
                         tracing::warn!(feed = %feed.id, parent = %parent.id, %error, "one parent could not be read");
+                        tally.has_failed_parent = true;
                         failed.get_or_insert(error);
                     }
                     Err(error) => return Err(error),
@@ -120,95 +130,6 @@ pub fn object_spec(connector: &dyn Connector, feed: &Feed) -> Result<&'static Ob
     manifest.object(feed.object_type).ok_or_else(|| {
         PollError::permanent("unsupported", format!("{} does not list {}", manifest.name, feed.object_type))
     })
-}
-
-/// Puts the result into the feed's state, and says when to poll next.
-fn settle(
-    vendors: &Vendors,
-    feed: &Feed,
-    state: &mut FeedState,
-    result: &Result<(), PollError>,
-    tally: &Tally,
-    began_at: DateTime<Utc>,
-    ended_at: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
-    let limits = &vendors.context.limits.poll;
-    let interval = millis(feed.settings.interval_ms?);
-    match result {
-        Ok(()) => {
-            state.failures = 0;
-            state.health = FeedHealth::Healthy;
-            let spread = feed.settings.interval_ms? * limits.jitter_percent / 100;
-            let next = began_at + interval - millis(spread / 2) + millis(vendors.context.random.up_to(spread));
-            Some(if tally.is_unfinished { ended_at } else { next.max(ended_at) })
-        }
-        Err(PollError::Conflict | PollError::Gone) => Some(ended_at),
-        Err(PollError::Wait { wait, .. }) => {
-            let wait = TimeDelta::from_std(*wait).unwrap_or(TimeDelta::days(1));
-            let jitter = millis(vendors.context.random.up_to(limits.retry_base_ms));
-            // Not an interval later: this poll is still owed.
-            Some(ended_at + wait + jitter)
-        }
-        // A vendor that refuses every cursor must not be asked without a pause.
-        Err(PollError::Transient(_) | PollError::CursorExpired) => {
-            state.failures = state.failures.saturating_add(1);
-            let doubled =
-                limits.retry_base_ms.saturating_mul(2 << state.failures.min(20)).min(limits.failure_wait_max_ms);
-            let wait = millis(vendors.context.random.up_to(doubled)).max(millis(limits.retry_base_ms));
-            Some((ended_at + wait).max(began_at + interval))
-        }
-        Err(PollError::Permanent { code, message }) => {
-            mark_unhealthy(state, (*code).to_owned(), message.clone(), false, ended_at);
-            Some(ended_at + interval.max(millis(limits.failure_wait_max_ms)))
-        }
-        Err(PollError::Credential { code, message }) => {
-            mark_unhealthy(state, code.clone(), message.clone(), true, ended_at);
-            Some(ended_at + interval.max(millis(limits.failure_wait_max_ms)))
-        }
-    }
-}
-
-fn mark_unhealthy(state: &mut FeedState, code: String, message: String, is_credential: bool, now: DateTime<Utc>) {
-    state.failures = state.failures.saturating_add(1);
-    let since = match &state.health {
-        FeedHealth::Unhealthy { since, .. } => *since,
-        FeedHealth::Healthy => now,
-    };
-    state.health = FeedHealth::Unhealthy { since, code, message, is_credential };
-}
-
-fn millis(ms: u64) -> TimeDelta {
-    TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX / 1024))
-}
-
-/// Notes on the connection that its credentials were accepted, or refused. Another change of the row at the same time
-/// wins: this one is noted at the next poll.
-async fn note_connection(
-    vendors: &Vendors,
-    connection: &Connection,
-    result: &Result<(), PollError>,
-    now: DateTime<Utc>,
-) {
-    let row = match result {
-        Err(PollError::Credential { code, .. }) if connection.last_unhealthy_code.as_ref() != Some(code) => {
-            Connection { last_unhealthy_at: Some(now), last_unhealthy_code: Some(code.clone()), ..connection.clone() }
-        }
-        Ok(())
-            if connection.last_unhealthy_at.is_some()
-                || connection.last_healthy_at.is_none_or(|at| now - at > HEALTHY_NOTED_EVERY) =>
-        {
-            Connection {
-                last_healthy_at: Some(now),
-                last_unhealthy_at: None,
-                last_unhealthy_code: None,
-                ..connection.clone()
-            }
-        }
-        _ => return,
-    };
-    if let Err(error) = vendors.context.store.replace_connection(row).await {
-        tracing::debug!(connection = %connection.id, %error, "the connection's health was not noted");
-    }
 }
 
 fn report(feed: &Feed, result: &Result<(), PollError>, tally: &Tally) {

@@ -121,6 +121,7 @@ impl Run<'_> {
         pass.changes += sifted.changes;
         let is_idle = sifted.pages.is_empty() && sifted.ledger.is_empty();
         let is_same = window::is_same(self.spec, &pass.progress, &progress);
+        pass.has_moved |= window::is_further(self.spec, &pass.progress, &progress);
         pass.progress = progress;
         if is_idle && is_same {
             return Ok(());

@@ -52,6 +52,8 @@ pub(super) struct Pass {
     /// Pages with records of a time after the vendor's clock when the run began.
     pub(super) pages_past_start: u32,
     pub(super) changes: u64,
+    /// True if the next run asks from further on once all is kept.
+    pub(super) has_moved: bool,
 }
 
 enum PageOutcome {
@@ -112,9 +114,11 @@ impl Run<'_> {
                 pages: 0,
                 pages_past_start: 0,
                 changes: 0,
+                has_moved: false,
             };
             let walked = self.walk(parent, started_at, &mut pass, &mut commits, tally).await;
             let settled = commits.finish().await;
+            tally.has_moved |= settled.is_ok() && pass.has_moved;
             if walked? {
                 settled?;
                 return Ok(pass);

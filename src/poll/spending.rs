@@ -5,8 +5,10 @@ use super::budget::host::Rules;
 use super::budget::quota::Pauses;
 use super::budget::{Caller, Plan};
 use super::error::PollError;
+use super::load::Wish;
 use super::transport::{VendorAnswer, Vendors};
 use super::{rate_headers, sign_in};
+use crate::ids::FeedId;
 use crate::store::{Connection, Pause};
 use anyhook_connectors::contract::{Connector, Verdict};
 use std::sync::Arc;
@@ -48,6 +50,19 @@ impl Vendors {
         let longest = Duration::from_millis(self.context.limits.poll.pause_max_ms);
         let pause = self.context.store.pause(quota).await?;
         Ok(pause.map(|pause| pause.left(self.context.clock.now()).min(longest)).filter(|left| !left.is_zero()))
+    }
+
+    /// Notes what a feed wants, and answers how many times the room that the quotas have for feeds with a range they want
+    /// together. Where the quotas cannot be asked, there is room.
+    pub(super) async fn demand(&self, connection: &Connection, feed: FeedId, wish: Wish) -> f64 {
+        let Ok(connector) = self.connector(connection) else { return 0.0 };
+        let Ok(till) = self.till(connection, connector).await else { return 0.0 };
+        let share = f64::from(self.context.limits.poll.pace_budget_percent) / 100.0;
+        let of = |scope, name: &str| {
+            let room = till.gate.per_second(&connection.bucket, scope);
+            room.map_or(0.0, |room| self.loads.demand(name, feed, wish, room * share))
+        };
+        of(Scope::Bucket, &connection.bucket).max(of(Scope::App, &till.app))
     }
 
     /// Waits for a turn to ask.

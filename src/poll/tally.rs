@@ -26,6 +26,12 @@ pub struct Tally {
     pub look: Option<Look>,
     /// Why a sweep failed behind it.
     pub sweep_error: Option<String>,
+    /// True if the next run asks from further on than this one did.
+    pub has_moved: bool,
+    /// True if a parent could not be read while others were.
+    pub has_failed_parent: bool,
+    /// True if the run asked nothing because deliveries are behind.
+    pub is_held: bool,
 }
 
 impl Tally {

@@ -5,6 +5,7 @@
 use super::budget::Caller;
 use super::budget::gate::Gates;
 use super::error::PollError;
+use super::load::Loads;
 use super::parents::ParentLists;
 use super::refresh::Turns;
 use super::{rate_headers, sign_in};
@@ -74,6 +75,7 @@ pub struct Vendors {
     pub(super) context: Context,
     find: FindConnector,
     pub(super) gates: Gates,
+    pub(super) loads: Loads,
     open: Mutex<HashMap<ConnectionId, (u64, Arc<Credentials>)>>,
     pub(super) refreshing: Turns,
     pub(super) renewals: TaskTracker,
@@ -90,6 +92,7 @@ impl Vendors {
             context,
             find: anyhook_connectors::find,
             gates: Gates::default(),
+            loads: Loads::default(),
             open: Mutex::default(),
             refreshing: Turns::default(),
             renewals: TaskTracker::new(),

@@ -183,6 +183,11 @@ pub fn is_same(spec: &ObjectSpec, old: &Progress, new: &Progress) -> bool {
     asks_same && old.cursor == new.cursor && old.etag == new.etag && old.checkpoint == new.checkpoint
 }
 
+/// True where the next run asks from further on than by the old progress.
+pub fn is_further(spec: &ObjectSpec, old: &Progress, new: &Progress) -> bool {
+    resume_from(spec, new) > resume_from(spec, old) || new.cursor != old.cursor
+}
+
 /// What the ledger may forget once progress is kept; none where it forgets nothing.
 pub fn forget_before(spec: &ObjectSpec, progress: &Progress, depth: Depth) -> Option<DateTime<Utc>> {
     match depth {

@@ -56,7 +56,7 @@ pub struct Connection {
     /// When a vendor last accepted its credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy_at: Option<DateTime<Utc>>,
-    /// When a vendor last refused them; none once they are replaced or accepted again.
+    /// When a vendor last refused them; none once it accepts them again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_unhealthy_at: Option<DateTime<Utc>>,
     /// Why, as a short code such as `401`.
@@ -78,6 +78,30 @@ pub struct Connection {
     /// Until when a process may be spending the refresh token, by our clock; nobody else does until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshing_until: Option<DateTime<Utc>>,
+    /// When a person last gave other credentials; none while it has those it was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_given_at: Option<DateTime<Utc>>,
+}
+
+impl Connection {
+    /// True if the vendor refused its credentials and a person has given others since, which the next poll tries.
+    pub fn is_retried(&self) -> bool {
+        self.last_unhealthy_at.is_some_and(|refused_at| self.auth_given_at >= Some(refused_at))
+    }
+}
+
+/// What a vendor made of a connection's credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contact {
+    /// It accepts them.
+    Accepted,
+    /// It refuses them.
+    Refused {
+        /// Its status, or a short code.
+        code: String,
+        /// What it said and what to do.
+        message: String,
+    },
 }
 
 /// Which connections a list shall have.
@@ -113,7 +137,7 @@ pub trait Connections {
     /// - [`StoreError::Conflict`] where another change came first.
     /// - While it is paused, its feeds and its webhooks' retries are not due.
     /// - Where the change ends a pause, or a person brings new credentials (`updated_at` changes with them), its feeds
-    ///   become due now and those that were unhealthy for their credentials healthy again.
+    ///   become due now and those that were unhealthy for their credentials are taken for being retried.
     async fn replace_connection(&self, connection: Connection) -> Result<Connection, StoreError>;
 
     /// Deletes a connection with its webhooks, feeds and all that is theirs, and answers the webhooks' ids.

@@ -169,6 +169,7 @@ pub trait Deliveries {
 
     /// Makes a webhook healthy again; its waiting batch is tried at once with a fresh schedule. The position stays.
     ///
+    /// - Its feed, if that cannot be polled, is taken for being retried; whoever asks for this pings it too.
     /// - [`StoreError::Missing`] where there is no such webhook.
     async fn resume_webhook(&self, webhook: WebhookId, now: DateTime<Utc>) -> Result<(), StoreError>;
 }

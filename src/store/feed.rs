@@ -1,6 +1,6 @@
 //! Feeds: what is polled, how far it has read, and the ledger of what it has seen.
 
-use super::{ApiCall, Fence, ShardId, StoreError, Webhook};
+use super::{ApiCall, Contact, Fence, ShardId, StoreError, Webhook};
 use crate::ids::{ConnectionId, FeedId, WorkspaceId};
 use crate::log::EncodedPage;
 use anyhook_connectors::contract::Change;
@@ -94,6 +94,17 @@ pub enum FeedHealth {
     /// It does, or is being retried.
     #[default]
     Healthy,
+    /// It did not, and a person has acted since: the next run tells.
+    Retrying {
+        /// Since when it did not work.
+        since: DateTime<Utc>,
+        /// Why not.
+        code: String,
+        /// What had happened.
+        message: String,
+        /// True if it was for the credentials.
+        is_credential: bool,
+    },
     /// It does not, until a person acts.
     Unhealthy {
         /// Since when.
@@ -105,6 +116,24 @@ pub enum FeedHealth {
         /// True if new credentials would mend it.
         is_credential: bool,
     },
+}
+
+impl FeedHealth {
+    /// True unless it does not work and nobody has acted.
+    pub fn is_healthy(&self) -> bool {
+        !matches!(self, FeedHealth::Unhealthy { .. })
+    }
+
+    /// What it is once a person has acted: what did not work is being retried.
+    #[must_use]
+    pub fn retried(self) -> Self {
+        match self {
+            FeedHealth::Unhealthy { since, code, message, is_credential } => {
+                FeedHealth::Retrying { since, code, message, is_credential }
+            }
+            other => other,
+        }
+    }
 }
 
 /// How the last sweep for deletions ended.
@@ -162,6 +191,12 @@ pub struct FeedState {
     /// Runs in a row without progress.
     #[serde(default)]
     pub stuck_runs: u32,
+    /// The wait that was wanted, where the vendor's budget makes it longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace_ms: Option<u64>,
+    /// When a run last came further, or read to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_at: Option<DateTime<Utc>>,
 }
 
 /// How far a feed, or one of its parents, has read.
@@ -238,6 +273,8 @@ pub struct RunFinish {
     pub due_at: Option<DateTime<Utc>>,
     /// The run's audit row.
     pub call: Option<ApiCall>,
+    /// What the run says of the connection's credentials, where that is to be noted.
+    pub contact: Option<Contact>,
 }
 
 /// A feed to be polled.
@@ -296,6 +333,10 @@ pub trait Feeds {
     ///
     /// - Where the feed was pinged since `state.pings_done`, it is due at once instead.
     /// - An empty run's row right after another empty run's is folded into it (its count grows).
+    /// - The connection's health follows what the vendor made of its credentials: unhealthy once it refuses them, healthy
+    ///   once it accepts them and no other feed is refused. Each change is told by one notification.
+    /// - A refusal that a ping came upon is not kept: new credentials ping, and the next run tells.
+    /// - A feed that becomes unhealthy for another reason, or healthy again, is told of to each of its active webhooks.
     async fn finish_run(&self, finish: RunFinish) -> Result<(), StoreError>;
 
     /// Cleans up rows of deleted feeds, a bounded number at a time; true while there are more.

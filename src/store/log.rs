@@ -71,6 +71,7 @@ pub trait Log {
     /// - [`StoreError::Conflict`] where a log's end is not the expected one; nothing of it is kept then.
     /// - Of a connection's deliveries with the same id the first is kept and each other is [`Arrived::Repeated`], for as
     ///   long and as many as [`crate::limits::StoreLimits`] says.
+    /// - A ping counts, but makes no feed due whose credentials the vendor refuses.
     async fn commit_arrival(&self, commit: ArrivalCommit) -> Result<Arrived, StoreError>;
 
     /// Forgets pages before `before`, a bounded number at a time, and answers where the log begins now.

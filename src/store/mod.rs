@@ -27,7 +27,7 @@ mod webhook;
 mod workspace;
 
 pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind, NextRun, NextWhy};
-pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections};
+pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections, Contact};
 pub use delivery::{
     AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
 };

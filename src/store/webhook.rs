@@ -1,6 +1,6 @@
 //! Webhooks: subscriptions.
 
-use super::{ListPage, ListingJob, ShardId, StoreError};
+use super::{DeliveryState, FeedState, ListPage, ListingJob, ShardId, StoreError, WebhookHealth};
 use crate::ids::{ConnectionId, FeedId, WebhookId, WorkspaceId};
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -81,6 +81,13 @@ pub struct Webhook {
 }
 
 impl Webhook {
+    /// True while it is delivered to and its feed is polled well, or either is being retried. One that wants deletions
+    /// needs its feed's sweeps besides.
+    pub fn is_healthy(&self, delivery: &DeliveryState, feed: &FeedState) -> bool {
+        let is_told = self.event != Change::Deleted || feed.sweep.is_healthy();
+        delivery.health == WebhookHealth::Healthy && feed.health.is_healthy() && is_told
+    }
+
     /// The longest wait between polls: the interval itself where it is fixed.
     pub fn longest_ms(&self) -> u64 {
         self.interval_max_ms.unwrap_or(self.interval_ms).max(self.interval_ms)
@@ -112,7 +119,7 @@ pub struct WebhookQuery {
     pub integration: Option<String>,
     /// Those of this object type.
     pub object_type: Option<ObjectType>,
-    /// Those that are healthy, or are not.
+    /// Those that are healthy ([`Webhook::is_healthy`]), or are not.
     pub is_healthy: Option<bool>,
     /// Those made until then.
     pub created_lte: Option<DateTime<Utc>>,

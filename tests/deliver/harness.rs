@@ -263,5 +263,6 @@ fn connection(clock: &Clock, random: &Random, workspace_id: WorkspaceId) -> Conn
         revision: 1,
         auth_revision: 1,
         refreshing_until: None,
+        auth_given_at: None,
     }
 }

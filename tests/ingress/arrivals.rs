@@ -49,7 +49,10 @@ impl Line {
             pings_done: store.pings(feed.id).await.unwrap(),
             ..FeedState::default()
         };
-        store.finish_run(RunFinish { fence, feed: feed.id, state, due_at: None, call: None }).await.unwrap();
+        store
+            .finish_run(RunFinish { fence, feed: feed.id, state, due_at: None, call: None, contact: None })
+            .await
+            .unwrap();
     }
 
     async fn push(&self, name: &str, record: &Value) {

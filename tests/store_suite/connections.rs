@@ -38,7 +38,7 @@ pub(crate) async fn the_end_of_a_pause_makes_feeds_due(world: &World) {
     assert_eq!((due[0].feed, due[0].due_at), (webhook.feed_id, at(20)));
 }
 
-pub(crate) async fn new_credentials_make_feeds_due_and_healthy(world: &World) {
+pub(crate) async fn new_credentials_make_feeds_due_and_retried(world: &World) {
     let connection = world.connection().await;
     let refused = world.keep(world.new_webhook(&connection)).await;
     let mut broken = world.new_webhook(&connection);
@@ -57,7 +57,8 @@ pub(crate) async fn new_credentials_make_feeds_due_and_healthy(world: &World) {
     world.store.replace_connection(renewed).await.unwrap();
     let due = world.store.due_feeds(&[connection.shard], 10).await.unwrap();
     assert_eq!(due.iter().map(|due| due.due_at).collect::<Vec<_>>(), [at(30), at(30)]);
-    assert_eq!(world.store.feed_state(refused.feed_id).await.unwrap().health, FeedHealth::Healthy);
+    let health = world.store.feed_state(refused.feed_id).await.unwrap().health;
+    assert!(matches!(health, FeedHealth::Retrying { is_credential: true, .. }), "{health:?}");
     assert_eq!(world.store.feed_state(broken.feed_id).await.unwrap().health, unhealthy(false));
 }
 

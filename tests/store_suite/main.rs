@@ -8,6 +8,7 @@ mod audit;
 mod connections;
 mod deliveries;
 mod feeds;
+mod health;
 mod leases;
 mod ledger;
 mod listings;
@@ -55,7 +56,7 @@ store_suite! {
         an_id_is_taken_once,
         a_replacement_needs_the_revision_that_was_read,
         the_end_of_a_pause_makes_feeds_due,
-        new_credentials_make_feeds_due_and_healthy,
+        new_credentials_make_feeds_due_and_retried,
         a_deleted_connection_leaves_nothing_to_be_found,
         lists_filter_sort_and_page,
         changes_are_told,
@@ -88,6 +89,13 @@ store_suite! {
         a_webhook_resumed_during_a_run_is_polled,
         parents_have_progress_of_their_own,
         cleaning_up_ends,
+    }
+    health {
+        feeds_that_are_refused_together_are_told_of_once,
+        new_credentials_are_shown_as_retried_until_a_run_tells,
+        a_feed_that_turns_is_told_of_to_its_active_webhooks,
+        sweeps_that_fail_are_told_of_to_whoever_wants_deletions,
+        a_vendors_ping_does_not_wake_a_refused_feed,
     }
     ledger {
         entries_come_back_in_the_order_asked,

@@ -117,6 +117,7 @@ impl World {
             revision: 1,
             auth_revision: 1,
             refreshing_until: None,
+            auth_given_at: None,
         }
     }
 
@@ -200,7 +201,7 @@ impl World {
 
     pub(crate) fn run_finish(&self, webhook: &Webhook, fence: Fence, due: i64) -> RunFinish {
         let state = FeedState { checked_at: Some(at(50)), ..FeedState::default() };
-        RunFinish { fence, feed: webhook.feed_id, state, due_at: Some(at(due)), call: None }
+        RunFinish { fence, feed: webhook.feed_id, state, due_at: Some(at(due)), call: None, contact: None }
     }
 
     pub(crate) fn attempt(&self, webhook: &Webhook, fence: Fence, outcome: Outcome) -> AttemptFinish {

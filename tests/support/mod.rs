@@ -68,6 +68,7 @@ pub struct Subscription {
     pub event: Change,
     pub object_type: ObjectType,
     pub interval: Duration,
+    pub longest: Option<Duration>,
     pub include_all: bool,
     pub fields: Vec<String>,
     pub page_max_limit: Option<u32>,
@@ -83,6 +84,7 @@ impl Subscription {
             event: Change::Updated,
             object_type: ObjectType::CrmContact,
             interval: Duration::from_secs(60),
+            longest: None,
             include_all: false,
             fields: Vec::new(),
             page_max_limit: None,
@@ -106,6 +108,11 @@ impl Subscription {
 
     pub fn every(self, interval: Duration) -> Self {
         Subscription { interval, ..self }
+    }
+
+    /// Every so often at most while changes come, and at least while nothing does.
+    pub fn within(self, shortest: Duration, longest: Duration) -> Self {
+        Subscription { interval: shortest, longest: Some(longest), ..self }
     }
 
     pub fn fields(self, fields: &[&str]) -> Self {
@@ -374,6 +381,7 @@ impl World {
             revision: 0,
             auth_revision: 0,
             refreshing_until: None,
+            auth_given_at: None,
         };
         connection.auth = credentials.seal(&self.vault, &connection).unwrap();
         self.disk.store.insert_connection(connection.clone()).await.unwrap();
@@ -458,7 +466,7 @@ impl World {
             updated_at: now,
             registered: None,
             revision: 0,
-            interval_max_ms: None,
+            interval_max_ms: subscription.longest.map(|longest| u64::try_from(longest.as_millis()).unwrap()),
         };
         let initial = subscription.include_all.then(|| self.initial(&webhook));
         self.disk.store.insert_webhook(NewWebhook { webhook, initial }).await.unwrap()

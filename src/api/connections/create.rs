@@ -62,6 +62,7 @@ async fn read(api: &Api, caller: Caller, fields: &Fields<'_>) -> Result<Connecti
         revision: 0,
         auth_revision: 0,
         refreshing_until: None,
+        auth_given_at: None,
     };
     connection.auth = auth.credentials.seal(&api.context.vault, &connection)?;
     Ok(connection)

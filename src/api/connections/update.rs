@@ -112,7 +112,5 @@ fn merge_auth(api: &Api, connection: &mut Connection, given: &Fields<'_>) -> Res
     connection.auth = auth.credentials.seal(&api.context.vault, connection)?;
     connection.profile = auth.profile;
     connection.auth_revision += 1;
-    connection.last_unhealthy_at = None;
-    connection.last_unhealthy_code = None;
     Ok(())
 }

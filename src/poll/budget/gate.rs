@@ -153,6 +153,14 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Requests a second that a quota allows in the long run, as the vendor's answers have corrected it; none where there
+    /// is no such quota.
+    pub fn per_second(&self, bucket: &str, scope: Scope) -> Option<f64> {
+        self.with_quota(bucket, scope, |quota, _| 1.0 / quota.interval().as_secs_f64().max(1e-9))
+    }
+}
+
 /// A call that waits, until it is dropped.
 struct Waiter<'a> {
     gate: &'a Arc<Gate>,

@@ -20,7 +20,8 @@ pub(super) fn connection(read: &dyn Read, id: ConnectionId) -> Result<Option<Con
     load(read, Tree::Connections, id.as_bytes(), WHAT)
 }
 
-fn keep(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreError> {
+/// Sets a connection.
+pub(super) fn keep(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreError> {
     txn.wake(Wake::ConnectionChanged(connection.id));
     save(txn, Tree::Connections, connection.id.as_bytes(), WHAT, connection)
 }
@@ -71,8 +72,12 @@ fn replace(txn: &mut Txn<'_>, new: Connection) -> Result<Connection, StoreError>
     if old.revision != new.revision {
         return Err(StoreError::Conflict(WHAT));
     }
+    // A token that the engine renewed by itself is no reason to ask again: a vendor that refuses it all the same would
+    // be asked without end.
+    let is_given = old.auth_revision != new.auth_revision && old.updated_at != new.updated_at;
     let new = Connection {
         workspace_id: old.workspace_id,
+        auth_given_at: if is_given { Some(new.updated_at) } else { old.auth_given_at },
         created_at: old.created_at,
         bucket: old.bucket.clone(),
         shard: old.shard,
@@ -84,9 +89,7 @@ fn replace(txn: &mut Txn<'_>, new: Connection) -> Result<Connection, StoreError>
     if old.is_paused != new.is_paused {
         pause_feeds(txn, &new)?;
     }
-    // A token that the engine renewed by itself is no reason to ask again: a vendor that refuses it all the same would
-    // be asked without end.
-    if old.auth_revision != new.auth_revision && old.updated_at != new.updated_at {
+    if is_given {
         try_feeds(txn, &new)?;
     }
     Ok(new)
@@ -108,11 +111,9 @@ fn pause_feeds(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreEr
 fn try_feeds(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreError> {
     for feed in feeds::of_connection(txn, connection.id, usize::MAX)? {
         feeds::ping(txn, feed, connection.updated_at)?;
-        if let Some(mut state) = feeds::state(txn, feed)?
-            && matches!(state.health, FeedHealth::Unhealthy { is_credential: true, .. })
-        {
-            state.health = FeedHealth::Healthy;
-            feeds::keep_state(txn, feed, &state)?;
+        let state = feeds::state(txn, feed)?;
+        if state.is_some_and(|state| matches!(state.health, FeedHealth::Unhealthy { is_credential: true, .. })) {
+            feeds::retry(txn, feed)?;
         }
     }
     Ok(())

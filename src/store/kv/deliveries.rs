@@ -7,7 +7,7 @@ use super::keys::DueKind;
 use super::listings::Passed;
 use super::lists::{self, Due};
 use super::txn::Txn;
-use super::{Pace, Units, leases, listings, notifications, webhooks};
+use super::{Pace, Units, feeds, leases, listings, notifications, webhooks};
 use crate::ids::WebhookId;
 use crate::store::{
     ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Notification, NotificationEvent, Outcome,
@@ -146,7 +146,10 @@ fn resume(txn: &mut Txn<'_>, webhook: WebhookId, now: DateTime<Utc>) -> Result<(
     }
     delivery_row::keep(txn, webhook, due_before, &delivery);
     txn.wake(Wake::WebhookChanged(webhook));
-    Ok(())
+    match webhooks::webhook(txn, webhook)? {
+        Some(row) => feeds::retry(txn, row.feed_id),
+        None => Ok(()),
+    }
 }
 
 fn due(read: &dyn Read, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError> {

@@ -7,11 +7,11 @@ use super::lists::{self, Due};
 use super::marks::{self, Marks};
 use super::rows::{damaged, load, save};
 use super::txn::Txn;
-use super::{Pace, Units, calls, cleaning, ledger, progress, runs};
+use super::{Pace, Units, calls, cleaning, health, ledger, progress, runs};
 use crate::ids::{ConnectionId, FeedId};
 use crate::store::{
-    DueFeed, Feed, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress, RunFinish,
-    ShardId, StoreError,
+    DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
+    RunFinish, ShardId, StoreError,
 };
 use anyhook_connectors::model::ObjectType;
 use async_trait::async_trait;
@@ -30,9 +30,11 @@ pub(super) fn state(read: &dyn Read, id: FeedId) -> Result<Option<FeedState>, St
     load(read, Tree::FeedStates, id.as_bytes(), "feed state")
 }
 
-/// Sets how polling goes.
-pub(super) fn keep_state(txn: &mut Txn<'_>, id: FeedId, state: &FeedState) -> Result<(), StoreError> {
-    save(txn, Tree::FeedStates, id.as_bytes(), "feed state", state)
+/// Sets how polling goes, and tells of what has turned bad or good.
+pub(super) fn keep_state(txn: &mut Txn<'_>, id: FeedId, new: &FeedState) -> Result<(), StoreError> {
+    let old = state(txn, id)?.unwrap_or_default();
+    health::tell_feed(txn, id, &old, new)?;
+    save(txn, Tree::FeedStates, id.as_bytes(), "feed state", new)
 }
 
 /// The ids of a connection's feeds, in their order.
@@ -147,6 +149,27 @@ pub(super) fn hold(txn: &mut Txn<'_>, feed: FeedId, is_held: bool, now: DateTime
     marks.is_held = is_held;
     marks.due = marks.is_polled().then(|| due_before.map_or(now, |due| due.min(now)));
     marks::keep(txn, feed, due_before, &marks);
+    Ok(())
+}
+
+/// Takes what does not work for being retried: a person has acted.
+pub(super) fn retry(txn: &mut Txn<'_>, id: FeedId) -> Result<(), StoreError> {
+    let Some(mut state) = state(txn, id)?.filter(|state| !state.health.is_healthy()) else { return Ok(()) };
+    state.health = state.health.retried();
+    keep_state(txn, id, &state)
+}
+
+/// Counts a vendor's wish for a poll. Where its own refusal of the credentials keeps the feed waiting, that is all: a
+/// busy vendor must not have us ask with what it refuses all the time.
+pub(super) fn ping_by_vendor(txn: &mut Txn<'_>, feed: FeedId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let is_refused = state(txn, feed)?
+        .is_some_and(|state| matches!(state.health, FeedHealth::Unhealthy { is_credential: true, .. }));
+    if !is_refused {
+        return ping(txn, feed, now).map(|_| ());
+    }
+    let mut marks = marks::marks(txn, feed)?.ok_or(StoreError::Missing(WHAT))?;
+    marks.pings += 1;
+    marks::keep(txn, feed, marks.due, &marks);
     Ok(())
 }
 

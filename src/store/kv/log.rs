@@ -57,9 +57,9 @@ fn arrive(txn: &mut Txn<'_>, commit: ArrivalCommit) -> Result<Arrived, StoreErro
         head::keep(txn, feed, &head);
     }
     for feed in commit.pings {
-        match feeds::ping(txn, feed, commit.now) {
+        match feeds::ping_by_vendor(txn, feed, commit.now) {
             // A feed that was deleted meanwhile needs no poll.
-            Ok(_) | Err(StoreError::Missing(_)) => {}
+            Ok(()) | Err(StoreError::Missing(_)) => {}
             Err(error) => return Err(error),
         }
     }

@@ -16,6 +16,7 @@ mod delivery_row;
 pub(crate) mod engine;
 mod feeds;
 mod head;
+mod health;
 mod keys;
 mod leaf;
 mod leases;

@@ -1,12 +1,14 @@
 //! What a poll run writes: its pages, and its end.
 
 use super::calls::{self, Fold, Scope};
+use super::engine::Read;
 use super::head::{self, Head};
+use super::marks::Marks;
 use super::txn::Txn;
-use super::{feeds, leases, ledger, log, marks, progress};
+use super::{feeds, health, leases, ledger, log, marks, progress};
 use crate::ids::FeedId;
 use crate::log::EncodedPage;
-use crate::store::{FeedHealth, Fence, PageCommit, PageCommitted, RunFinish, StoreError};
+use crate::store::{Contact, FeedHealth, Fence, PageCommit, PageCommitted, RunFinish, StoreError};
 use chrono::{DateTime, Utc};
 
 /// Keeps one page of a run. This is the hottest unit of all: a lease, a head, a progress, a leaf and the page.
@@ -57,21 +59,37 @@ pub(super) fn close(
 }
 
 /// Ends a run.
-pub(super) fn finish(txn: &mut Txn<'_>, finish: RunFinish) -> Result<(), StoreError> {
+pub(super) fn finish(txn: &mut Txn<'_>, mut finish: RunFinish) -> Result<(), StoreError> {
     leases::check(txn, finish.fence)?;
     let mut marks = marks::marks(txn, finish.feed)?.ok_or(StoreError::Missing(feeds::WHAT))?;
+    let is_overtaken = overtaken(txn, &marks, &mut finish)?;
     feeds::keep_state(txn, finish.feed, &finish.state)?;
     let due_before = marks.due;
     marks.due = next_due(&marks, &finish);
     marks::keep(txn, finish.feed, due_before, &marks);
+    if let Some(contact) = finish.contact.filter(|_| !is_overtaken) {
+        let at = finish.state.checked_at.or(finish.due_at).unwrap_or(DateTime::UNIX_EPOCH);
+        health::note_contact(txn, finish.feed, contact, at)?;
+    }
     if let Some(call) = finish.call {
         calls::record(txn, Scope::feed(finish.feed), call, Fold::EmptyRuns)?;
     }
     Ok(())
 }
 
+/// True where a run's credentials were refused while someone asked for another run, as new credentials do: what is known
+/// of the feed's health stays until that one tells.
+fn overtaken(read: &dyn Read, marks: &Marks, finish: &mut RunFinish) -> Result<bool, StoreError> {
+    let is_refused = matches!(finish.contact, Some(Contact::Refused { .. }));
+    let is_overtaken = is_refused && marks.pings > finish.state.pings_done;
+    if is_overtaken {
+        finish.state.health = feeds::state(read, finish.feed)?.unwrap_or_default().health;
+    }
+    Ok(is_overtaken)
+}
+
 /// When the feed is due after a run: as the run says, or at once where something happened meanwhile.
-fn next_due(marks: &marks::Marks, finish: &RunFinish) -> Option<DateTime<Utc>> {
+fn next_due(marks: &Marks, finish: &RunFinish) -> Option<DateTime<Utc>> {
     if !marks.is_polled() {
         return None;
     }

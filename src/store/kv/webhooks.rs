@@ -6,7 +6,7 @@ use super::lists::{self, SortKey};
 use super::rows::load;
 use super::{Pace, Units, delivery_row, feeds, subscriptions};
 use crate::ids::{FeedId, WebhookId, WorkspaceId};
-use crate::store::{NewWebhook, ShardId, StoreError, Webhook, WebhookHealth, WebhookQuery, Webhooks};
+use crate::store::{NewWebhook, ShardId, StoreError, Webhook, WebhookQuery, Webhooks};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -43,8 +43,9 @@ fn matches(read: &dyn Read, query: &WebhookQuery, webhook: &Webhook) -> Result<b
         && query.created_lte.is_none_or(|until| webhook.created_at <= until)
         && query.updated_gte.is_none_or(|since| webhook.updated_at >= since);
     let Some(wanted) = query.is_healthy.filter(|_| is_match) else { return Ok(is_match) };
-    let delivery = delivery_row::delivery(read, webhook.id)?;
-    Ok(delivery.is_some_and(|delivery| (delivery.state.health == WebhookHealth::Healthy) == wanted))
+    let Some(delivery) = delivery_row::delivery(read, webhook.id)? else { return Ok(false) };
+    let feed = feeds::state(read, webhook.feed_id)?.unwrap_or_default();
+    Ok(webhook.is_healthy(&delivery.state, &feed) == wanted)
 }
 
 /// The ids of those that may match.
