@@ -2,7 +2,7 @@
 
 use crate::http_support::{Server, webhook};
 use anyhook::ids::WebhookId;
-use anyhook::store::{JobMode, JobState};
+use anyhook::store::{ApiCall, CallKind, FeedHealth, FeedState, JobMode, JobState, NextRun, NextWhy, RunFinish};
 use serde_json::json;
 
 fn id_of(webhook: &serde_json::Value) -> &str {
@@ -129,4 +129,76 @@ async fn an_interval_is_fixed_or_a_range() {
     assert_eq!(row().await.interval_max_ms, None);
     let wrong = crate::http_support::webhook(&connection, json!({"interval": 5, "interval_max": 4}));
     server.call("POST", "/unified/webhook", &wrong).await.refused(400, "interval_max");
+}
+
+#[tokio::test]
+async fn a_person_sees_how_it_does_and_when_it_is_polled_next() {
+    let server = Server::start().await;
+    let connection = server.connection().await;
+    let made = server.webhook(&connection, json!({"webhook_type": "virtual", "interval_max": 15})).await;
+    assert_eq!(made["health"], json!({"state": "preparing"}));
+    assert!(made["next_check_at"].is_string() && made.get("interval_now").is_none(), "{made}");
+    let path = format!("/unified/webhook/{}", id_of(&made));
+    let row = server.store.webhook(id_of(&made).parse().unwrap()).await.unwrap().unwrap();
+    let fence = server.context.leases.lease(row.shard).unwrap().fence;
+    let now = server.context.clock.now();
+    let run = async |health: FeedHealth, error: Option<&str>, why: NextWhy| {
+        let state = FeedState {
+            health,
+            wait_ms: Some(30_000),
+            started_at: Some(now),
+            checked_at: Some(now),
+            ..FeedState::default()
+        };
+        let call = ApiCall {
+            id: String::new(),
+            workspace_id: row.workspace_id,
+            connection_id: row.connection_id,
+            feed_id: row.feed_id,
+            webhook_id: None,
+            integration: row.integration.clone(),
+            environment: row.environment.clone(),
+            external_xref: None,
+            kind: CallKind::Inbound,
+            method: "GET".to_owned(),
+            name: "crm_contact".to_owned(),
+            path: String::new(),
+            status: 200,
+            error: error.map(str::to_owned),
+            at: now,
+            duration_ms: 41,
+            size_bytes: 0,
+            records: 7,
+            requests: 1,
+            count: 1,
+            delivery: None,
+            next: Some(NextRun { in_ms: 29_600, why }),
+        };
+        let due_at = Some(now + chrono::TimeDelta::seconds(30));
+        let (feed, call) = (row.feed_id, Some(call));
+        server.store.finish_run(RunFinish { fence, feed, state, due_at, call, contact: None }).await.unwrap();
+        server.get(&path).await.ok()
+    };
+    let healthy = run(FeedHealth::Healthy, None, NextWhy::Changes).await;
+    assert_eq!((&healthy["is_healthy"], &healthy["health"]), (&json!(true), &json!({"state": "healthy"})));
+    assert_eq!(healthy["interval_now"], json!(0.5));
+    let told = healthy["runs"][0].as_str().unwrap();
+    assert!(told.ends_with("ok: 7 changes, 1 request, 41 ms, next in 30 s (changes come)"), "{told}");
+    let message = "the listing goes round in a circle".to_owned();
+    let bad = FeedHealth::Unhealthy { since: now, code: "listing_cycle".into(), message, is_credential: false };
+    let unhealthy = run(bad, Some("round and round"), NextWhy::Failed).await;
+    assert_eq!(unhealthy["is_healthy"], false);
+    assert_eq!(
+        (&unhealthy["health"]["state"], &unhealthy["health"]["code"]),
+        (&json!("unhealthy"), &json!("listing_cycle"))
+    );
+    let told = unhealthy["runs"][0].as_str().unwrap();
+    assert!(told.contains("failed: round and round") && told.ends_with("(the run failed)"), "{told}");
+    assert_eq!(server.get("/unified/webhook?is_healthy=false").await.ok(), json!([unhealthy]));
+    let headers = [("authorization", server.key.as_str())];
+    let resumed = server.send("PUT", &format!("{path}/resume"), &headers, b"").await.ok();
+    assert_eq!((&resumed["is_healthy"], &resumed["health"]["state"]), (&json!(true), &json!("retrying")));
+    assert_eq!(server.get(&path).await.ok(), resumed, "the same to whoever asks");
+    let newest = &server.get("/unified/notification?limit=1").await.ok()[0];
+    assert_eq!((&newest["event"], &newest["code"]), (&json!("WEBHOOK_UNHEALTHY"), &json!("listing_cycle")));
 }

@@ -39,6 +39,7 @@ def test_python(world):
     connection = python_connections(sdk, world.vendor.url)
     webhook = python_webhooks(sdk, connection, world.receiver)
     python_api_calls(sdk, webhook)
+    python_notifications(sdk, connection, webhook)
     sdk.webhook.remove_unified_webhook(request={"id": webhook.id})
     refused(404, lambda: sdk.webhook.get_unified_webhook(request={"id": webhook.id}))
     sdk.connection.remove_unified_connection(request={"id": connection.id})
@@ -120,6 +121,22 @@ def python_api_calls(sdk, webhook):
     equal(sdk.apicall.get_unified_apicall(request={"id": row.id}).api_call.id, row.id, "get")
     polls = sdk.apicall.list_unified_apicalls(request={"connection_id": webhook.connection_id, "type": "inbound"})
     check(polls.api_calls and all(one.type == "inbound" for one in polls.api_calls), polls.api_calls)
+
+
+def python_notifications(sdk, connection, webhook):
+    query = {"limit": 50, "offset": 0, "order": "desc", "sort": "updated_at"}
+    rows = sdk.notification.list_unified_notifications(request=query).notifications
+    of_webhook = [one for one in rows if one.webhook_id == webhook.id]
+    equal(of_webhook[-1].event, shared.Event.WEBHOOK_CREATED, "what was told of the webhook first")
+    check("BACKFILL_COMPLETED" in [one.event for one in of_webhook], "the end of the history was not told")
+    of_connection = [one for one in rows if one.connection_id == connection.id]
+    equal(of_connection[-1].event, shared.Event.CONNECTION_CREATED, "what was told of the connection first")
+    times = [one.created_at for one in rows]
+    equal(times, sorted(times, reverse=True), "newest first")
+    check(all(one.id and one.description and one.integration_name == "Sandbox" for one in rows), rows)
+    query = {"limit": 1, "updated_gte": times[0].isoformat().replace("+00:00", "Z")}
+    newest = sdk.notification.list_unified_notifications(request=query).notifications
+    equal([one.id for one in newest], [rows[0].id], "limit and updated_gte")
 
 
 def test_typescript(world):

@@ -122,6 +122,16 @@ async function apiCalls(webhook) {
   assert.ok(polls.length > 0 && polls.every((call) => call.type === "inbound" && call.integrationType === "sandbox"));
 }
 
+async function notifications(connection, webhook) {
+  const all = await sdk.notification.listUnifiedNotifications({ limit: 100, offset: 0, order: "desc" });
+  const ofWebhook = all.filter((one) => one.webhookId === webhook.id);
+  assert.equal(ofWebhook.at(-1)?.event, "WEBHOOK_CREATED");
+  assert.equal(all.filter((one) => one.connectionId === connection.id).at(-1)?.event, "CONNECTION_CREATED");
+  for (const one of all) assert.ok(HEX_ID.test(one.id) && one.createdAt && one.description && one.workspaceName, one);
+  const first = await sdk.notification.listUnifiedNotifications({ limit: 1, order: "asc" });
+  assert.equal(first.length, 1);
+}
+
 async function endings(connection, webhook) {
   await sdk.webhook.removeUnifiedWebhook({ id: webhook.id });
   await refused(404, () => sdk.webhook.getUnifiedWebhook({ id: webhook.id }));
@@ -139,5 +149,6 @@ const count = await integrations();
 const connection = await connections();
 const webhook = await webhooks(connection);
 await apiCalls(webhook);
+await notifications(connection, webhook);
 await endings(connection, webhook);
 console.log(JSON.stringify({ integrations: count }));

@@ -121,10 +121,8 @@ pub(crate) async fn a_feed_that_turns_is_told_of_to_its_active_webhooks(world: &
     assert!(matches!(health, FeedHealth::Retrying { is_credential: false, .. }), "{health:?}");
     assert_eq!(world.store.webhooks(connection.workspace_id, &listed(true)).await.unwrap().len(), 2);
     run(world, &active, fence, state(FeedHealth::Healthy, 40), None).await;
-    assert_eq!(
-        world.store.webhooks(connection.workspace_id, &listed(true)).await.unwrap(),
-        [active.clone(), paused.clone()]
-    );
+    let healthy = world.store.webhooks(connection.workspace_id, &listed(true)).await.unwrap();
+    assert!(healthy.len() == 2 && healthy.contains(&active) && healthy.contains(&paused), "{healthy:?}");
     let told = told(world, &active).await;
     let expected =
         [(WebhookUnhealthy, at(10), false), (WebhookUnhealthy, at(20), true), (WebhookHealthy, at(40), true)];
