@@ -119,6 +119,8 @@ async fn read(
     }
     if !tally.is_unfinished {
         state.depth = depth;
+        // All there is was read, whatever becomes of the sweep.
+        tally.has_moved = true;
     }
     let until = began_at + millis(feed.settings.interval_ms.unwrap_or_default());
     sweep::go_on(&run, state, was_full, until, tally).await
