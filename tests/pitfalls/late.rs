@@ -22,7 +22,8 @@ async fn p04_records_show_in_the_listing_only_later() {
 #[tokio::test(start_paused = true)]
 async fn p04_a_copy_that_is_behind_shows_older_versions_again() {
     for vendor in [vendors::LATE, vendors::WHOLE] {
-        let (world, ..) = listening_to(Setup::contacts(60), vendor).await;
+        let (world, _, webhook) = listening_to(Setup::contacts(60), vendor).await;
+        world.change(webhook.id, |row| row.interval_ms = 10_000).await;
         let behind = FaultRule { probability: Some(0.5), ..FaultRule::always(Fault::LaggingReplica { ms: 40_000 }) };
         world.faults(vec![behind]);
         let ids: Vec<String> = (1..=30).map(|number| format!("con_{number:08}")).collect();

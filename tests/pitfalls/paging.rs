@@ -16,10 +16,14 @@ async fn p03_records_change_while_they_are_paged_by_offset() {
     let (world, ..) = listening_to(Setup::contacts(450), vendors::BY_CHANGE).await;
     world.run_for(MINUTE).await;
     // Behind each page some of it change and go to the end, so that as many slip over the start of the next page.
-    world.faults(vec![contacts(Fault::ChangesWhilePaging { records: 7 }, 4)]);
+    world.faults(vec![contacts(Fault::ChangesWhilePaging { records: 7 }, 6)]);
     let seen = world.simulator.with(|vendor, _| vendor.history().after(0).count()) as u64;
     let ids = world.create_many(150);
-    world.run_for(5 * MINUTE).await;
+    world.until(2 * MINUTE, "news", |world| !world.got("a").is_empty()).await;
+    world.run_for(5 * SECOND).await;
+    let told = world.ids("a", "VIRTUAL");
+    assert!(ids.iter().all(|id| told.contains(id)), "told by the very run under which the others changed");
+    world.run_for(3 * MINUTE).await;
     let changed: Vec<String> = world.simulator.with(|vendor, _| {
         vendor.history().after(seen).map(|entry| entry.id.clone()).filter(|id| !ids.contains(id)).collect()
     });

@@ -11,10 +11,15 @@ async fn p13_the_process_dies_between_a_page_and_its_cursor() {
         for nth in (0..24).step_by(step) {
             let mut setup = Setup { seed: nth, ..Setup::contacts(20) };
             setup.store_latency_us_max = 2_000;
-            let (mut world, ..) = listening_to(setup, vendor).await;
-            let ids = world.create_many(120);
+            let (mut world, _, webhook) = listening_to(setup, vendor).await;
+            let mut ids = Vec::new();
+            for _ in 0..120 {
+                ids.push(world.create(json!({})));
+                world.run_for(Duration::from_millis(40)).await;
+            }
+            poll_now(&world, &webhook).await;
             world.crash_at_call(i64::try_from(nth).unwrap());
-            world.run_for(70 * SECOND).await;
+            world.run_for(5 * SECOND).await;
             world.crash();
             world.crash_at_call(-1);
             world.start().await;

@@ -32,6 +32,8 @@ pub const SECONDS_AFTER: &str = "seconds_after";
 pub const UNDATED: &str = "undated";
 /// Lists everything in the order of changes, by offset, each time.
 pub const BY_CHANGE: &str = "by_change";
+/// Lists everything in the order of ids, each time, and tells no times.
+pub const UNTIMED: &str = "untimed";
 /// Lists its history by offset.
 pub const BY_PLACE: &str = "by_place";
 /// Has whole seconds, and lists no more than 200 records by offset.
@@ -43,7 +45,7 @@ pub const BERLIN: &str = "berlin";
 /// Tells local times of Kolkata.
 pub const KOLKATA: &str = "kolkata";
 
-const ALL: [&str; 18] = [
+const ALL: [&str; 19] = [
     NEWEST_FIRST,
     WHOLE,
     LATE,
@@ -56,6 +58,7 @@ const ALL: [&str; 18] = [
     UNDATED,
     BY_CHANGE,
     BY_PLACE,
+    UNTIMED,
     WINDOWED,
     VOLATILE,
     BERLIN,
@@ -115,7 +118,7 @@ fn change(name: &str, spec: ObjectSpec) -> ObjectSpec {
             conditional: Conditional::Never,
             ..spec
         },
-        WHOLE => ObjectSpec { live: live(CursorKind::Nothing, Order::Stable), ..spec },
+        WHOLE | UNTIMED => ObjectSpec { live: live(CursorKind::Nothing, Order::Stable), ..spec },
         LATE => ObjectSpec { late_visibility_ms: 60_000, ..spec },
         SECONDS => ObjectSpec { granularity_ms: 1_000, ..spec },
         BY_TIME => {
@@ -191,7 +194,7 @@ impl Connector for Variant {
         match name {
             NEWEST_FIRST => Ok(request.query("sort", "updated_at").query("order", "desc")),
             BY_CHANGE => Ok(request.query("sort", "updated_at")),
-            WHOLE => Ok(request.query("sort", "id")),
+            WHOLE | UNTIMED => Ok(request.query("sort", "id")),
             BY_PLACE if job.kind == ListingKind::History => Ok(request.query("sort", "id")),
             EXCLUSIVE | SECONDS_AFTER => {
                 let after = job.updated_gte.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
@@ -215,6 +218,9 @@ impl Connector for Variant {
         };
         if self.manifest.integration == UNDATED {
             page.records.iter_mut().for_each(|record| record.created_at = None);
+        }
+        if self.manifest.integration == UNTIMED {
+            page.records.iter_mut().for_each(|record| (record.created_at, record.updated_at) = (None, None));
         }
         if job.spec.listing(job.kind).paging == Paging::Offset && page.next != Next::End {
             page.next = Next::More;
