@@ -5,6 +5,7 @@
 
 pub mod caldav;
 pub mod contract;
+pub mod custom;
 #[cfg(test)]
 mod fixtures;
 pub mod github;
@@ -24,6 +25,7 @@ use contract::Connector;
 /// Every integration, sorted by name: one line each.
 static REGISTRY: &[&dyn Connector] = &[
     &caldav::CalDav,
+    &custom::Custom,
     &github::GitHub,
     &hubspot::HubSpot,
     &kinto::Kinto,

@@ -5,7 +5,7 @@ use crate::api::wire::Fields;
 use crate::credentials::Credentials;
 use crate::outbound::guard::Guard;
 use crate::store::ConnectionProfile;
-use anyhook_connectors::contract::{AuthMethod, Manifest};
+use anyhook_connectors::contract::{Account, AuthMethod, ConnectorError, Manifest};
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
@@ -118,6 +118,15 @@ impl Auth {
         Ok(())
     }
 
+    /// What the connection declares of its webhooks has to make sense.
+    fn check_native(&self, manifest: &'static Manifest) -> Result<(), ApiError> {
+        let Some(connector) = anyhook_connectors::find(manifest.integration) else { return Ok(()) };
+        match connector.native(Account { meta: &self.profile.meta }) {
+            Err(ConnectorError::Setting { field, message }) => Err(ApiError::field(field, message)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// The way to sign in that these allow, or 400 with the field that the nearest way lacks.
     pub(super) fn method(&self, manifest: &'static Manifest) -> Result<Option<&'static AuthMethod>, ApiError> {
         if manifest.asks() && manifest.base_url.is_none() && self.profile.api_url.is_none() {
@@ -126,6 +135,7 @@ impl Auth {
                 format!("is missing; give the address of your {}", manifest.name),
             ));
         }
+        self.check_native(manifest)?;
         if let Some(method) = self.credentials.method(manifest, &self.profile) {
             return Ok(Some(method));
         }
