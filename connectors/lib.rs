@@ -16,7 +16,9 @@ pub mod linear;
 pub mod model;
 pub mod redmine;
 pub mod sandbox;
+pub mod slack;
 pub mod stripe;
+pub mod trello;
 pub mod walk;
 pub mod wordpress;
 
@@ -32,7 +34,9 @@ static REGISTRY: &[&dyn Connector] = &[
     &linear::Linear,
     &redmine::Redmine,
     &sandbox::Sandbox,
+    &slack::Slack,
     &stripe::Stripe,
+    &trello::Trello,
     &wordpress::WordPress,
 ];
 

@@ -21,6 +21,7 @@ SUITES = [
     "test_caldav",
     "test_hubspot",
     "test_linear",
+    "test_stripe",
     "kill",
 ]
 

@@ -5,6 +5,7 @@
 mod http_support;
 
 mod arrivals;
+mod custom;
 mod refusals;
 mod registration;
 mod vendor;
