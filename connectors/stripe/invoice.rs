@@ -11,15 +11,15 @@ use serde::Deserialize;
 #[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Invoice<'a> {
     id: Text<'a>,
-    /// Before 2019 this was called `date`.
-    #[serde(alias = "date")]
-    created: i64,
+    created: Option<i64>,
+    /// What `created` was called before; some send both.
+    date: Option<i64>,
     amount_due: Option<i64>,
     amount_paid: Option<i64>,
     amount_remaining: Option<i64>,
-    /// Before 2019 this was called `billing`.
-    #[serde(alias = "billing")]
     collection_method: Option<Text<'a>>,
+    /// What `collection_method` was called before; some send both.
+    billing: Option<Text<'a>>,
     currency: Option<Text<'a>>,
     customer: Option<Ref<'a>>,
     description: Option<Text<'a>>,
@@ -73,6 +73,7 @@ fn method(text: &str) -> Option<&'static str> {
 
 pub(super) fn invoice(raw: Invoice<'_>) -> Result<Mapped<'_, AccountingInvoice<'_>>, RecordError> {
     let code = raw.currency.as_ref();
+    let created = raw.created.or(raw.date).ok_or_else(|| RecordError("created is missing".to_owned()))?;
     let at = raw.status_transitions.unwrap_or_default();
     let line = |line| {
         let Line { id, amount: total, description, quantity } = line;
@@ -87,7 +88,7 @@ pub(super) fn invoice(raw: Invoice<'_>) -> Result<Mapped<'_, AccountingInvoice<'
     let balance = raw.amount_remaining.or_else(|| Some(raw.amount_due? - raw.amount_paid?));
     let object = AccountingInvoice {
         id: raw.id.0.clone(),
-        created_at: date(Some(raw.created)),
+        created_at: date(Some(created)),
         balance_amount: amount(balance, code),
         cancelled_at: date(at.voided_at),
         contact_id: id(raw.customer),
@@ -98,7 +99,11 @@ pub(super) fn invoice(raw: Invoice<'_>) -> Result<Mapped<'_, AccountingInvoice<'
         notes: text(raw.description),
         paid_amount: amount(raw.amount_paid, code),
         paid_at: date(at.paid_at),
-        payment_collection_method: raw.collection_method.and_then(|text| method(&text.0)).map(Into::into),
+        payment_collection_method: raw
+            .collection_method
+            .or(raw.billing)
+            .and_then(|text| method(&text.0))
+            .map(Into::into),
         posted_at: date(at.finalized_at),
         status: raw.status.and_then(|text| status(&text.0, raw.amount_paid)).map(Into::into),
         sub_total_amount: amount(raw.subtotal, code),
@@ -110,7 +115,7 @@ pub(super) fn invoice(raw: Invoice<'_>) -> Result<Mapped<'_, AccountingInvoice<'
     Ok(Mapped {
         id: raw.id.0,
         updated_at: None,
-        created_at: DateTime::from_timestamp(raw.created, 0),
+        created_at: DateTime::from_timestamp(created, 0),
         deleted: false,
         revision: None,
         object,
