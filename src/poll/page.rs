@@ -91,6 +91,11 @@ impl Run<'_> {
             return pass.progress.clone();
         }
         let mut progress = window::advance(&pass.progress, pass.reached, server_time, &pass.window);
+        progress = if is_end && !pass.is_cut_short(walk) {
+            Progress { created_from: None, ..progress }
+        } else {
+            window::broken_off(self.spec, &pass.progress, progress, &pass.window)
+        };
         if is_end {
             progress.cursor = page.cursor.clone().or(progress.cursor);
             if !answer.is_unchanged() {

@@ -56,6 +56,13 @@ pub(super) struct Pass {
     pub(super) has_moved: bool,
 }
 
+impl Pass {
+    /// True where it ends behind its start, before the listing does.
+    pub(super) fn is_cut_short(&self, walk: &Walk) -> bool {
+        walk.ascends() && self.pages_past_start > PAGES_PAST_START_MAX
+    }
+}
+
 enum PageOutcome {
     Next(Step),
     AskAnew,
@@ -214,7 +221,7 @@ impl Run<'_> {
         // On an endless stream of changes the run ends soon behind where it began; the next one goes on. Not at once:
         // records whose time is of the future by mistake stand there too, and would never be reached.
         pass.pages_past_start += u32::from(newest.is_some_and(|newest| newest > server_time + DATE_GRANULE));
-        let step = if walk.ascends() && pass.pages_past_start > PAGES_PAST_START_MAX { Step::End } else { step };
+        let step = if pass.is_cut_short(walk) { Step::End } else { step };
         let progress = self.progress_after(walk, &page, &answer, pass, server_time, step);
         self.commit(&page, parent, pass, progress, commits, tally).await?;
         Ok(PageOutcome::Next(step))

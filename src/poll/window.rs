@@ -30,6 +30,8 @@ pub struct Window {
     pub started_at: DateTime<Utc>,
     /// Up to here all was read before; none where nothing was.
     pub floor: Option<DateTime<Utc>>,
+    /// Records created since here were not read by a run that ended well.
+    pub created_from: DateTime<Utc>,
 }
 
 fn horizon(spec: &ObjectSpec) -> TimeDelta {
@@ -99,6 +101,7 @@ pub fn plan(
         is_baseline: !is_known || deepens,
         started_at,
         floor: resumed.map(|resumed| resumed + granule(spec)),
+        created_from: progress.created_from.map_or(from, |created| created.min(from)),
     }
 }
 
@@ -122,7 +125,7 @@ impl Window {
         DiffRules {
             quiet_before: self.quiet_before,
             is_baseline: self.is_baseline,
-            created_since: Some(self.from.map_or(self.started_at, |from| from.max(self.started_at))),
+            created_since: Some(self.from.map_or(self.started_at, |_| self.created_from.max(self.started_at))),
             is_full: depth == Depth::Full && !self.is_baseline,
             created_at: spec.created_at,
             server_time: None,
@@ -177,10 +180,19 @@ pub fn advance(
     Progress { watermark, server_time: Some(server_time), ..progress.clone() }
 }
 
+/// Progress of a run that has not read all: what was created since it began, and was changed before it came to that,
+/// is listed later and is to be told apart from what was there.
+pub fn broken_off(spec: &ObjectSpec, before: &Progress, after: Progress, window: &Window) -> Progress {
+    let has_moved = resume_from(spec, before) != resume_from(spec, &after);
+    let created_from = if has_moved { Some(window.created_from) } else { before.created_from };
+    Progress { created_from, ..after }
+}
+
 /// True where writing this progress would change nothing about the next run.
 pub fn is_same(spec: &ObjectSpec, old: &Progress, new: &Progress) -> bool {
     let asks_same = resume_from(spec, old) == resume_from(spec, new) && old.server_time.is_some();
-    asks_same && old.cursor == new.cursor && old.etag == new.etag && old.checkpoint == new.checkpoint
+    let tells_same = old.created_from == new.created_from;
+    asks_same && tells_same && old.cursor == new.cursor && old.etag == new.etag && old.checkpoint == new.checkpoint
 }
 
 /// True where the next run asks from further on than by the old progress.
@@ -191,7 +203,8 @@ pub fn is_further(spec: &ObjectSpec, old: &Progress, new: &Progress) -> bool {
 /// What the ledger may forget once progress is kept; none where it forgets nothing.
 pub fn forget_before(spec: &ObjectSpec, progress: &Progress, depth: Depth) -> Option<DateTime<Utc>> {
     match depth {
-        Depth::Window => resume_from(spec, progress),
+        // A record created within a run that is broken off is held until that has ended: it would look new again.
+        Depth::Window => resume_from(spec, progress).map(|from| progress.created_from.map_or(from, |at| at.min(from))),
         Depth::Full => None,
     }
 }
@@ -247,6 +260,20 @@ mod tests {
         assert_eq!(window.from, Some(at(939)));
         let broken_off = advance(&before, Some(at(950)), at(1060), &window);
         assert_eq!(resume_from(&SPEC, &broken_off), Some(at(949)), "records from 950 to 1000 are read again");
+    }
+
+    #[test]
+    fn what_was_created_before_a_run_that_broke_off_came_to_it_is_still_new() {
+        let before = progress(1000, 1000);
+        let window = plan(&SPEC, &FeedState::default(), &before, Depth::Window, at(0));
+        let reached = advance(&before, Some(at(3000)), at(5000), &window);
+        let broken_off = broken_off(&SPEC, &before, reached.clone(), &window);
+        let next = plan(&SPEC, &FeedState::default(), &broken_off, Depth::Window, at(0));
+        assert_eq!((next.from, next.created_from), (Some(at(2999)), at(939)));
+        assert_eq!(next.rules(&SPEC, Depth::Window).created_since, Some(at(939)));
+        assert_eq!(forget_before(&SPEC, &broken_off, Depth::Window), Some(at(939)), "and held until then");
+        assert_eq!(forget_before(&SPEC, &reached, Depth::Window), Some(at(2999)));
+        assert!(!is_same(&SPEC, &broken_off, &reached), "its end is kept");
     }
 
     #[test]

@@ -217,6 +217,10 @@ pub struct Progress {
     /// The vendor's tag of the last whole answer, for conditional requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// While a run is broken off: records created since here may not have been read yet, and the ledger forgets nothing
+    /// that was changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_from: Option<DateTime<Utc>>,
 }
 
 /// What a feed remembers of a record.

@@ -71,6 +71,20 @@ def test_many_changes_in_one_second_arrive_each_once(world):
     equal(sorted(world.receiver.ids("tasks", "VIRTUAL")[before:]), sorted(touched), "issues touched")
 
 
+def test_an_issue_deleted_there_arrives_as_deleted_and_as_nothing_else(world):
+    subscribe(world, "deleted", "ticketing_ticket", event="deleted")
+    # The first poll learns what is there.
+    world.server.wait_for_polls(world.hooks["deleted"], runs=3)
+    before = len(world.receiver.ids("tickets", "VIRTUAL"))
+    gone = world.issues[5]
+    world.tracker.api("DELETE", f"/issues/{gone}.json")
+    world.receiver.wait_for("deleted", {gone}, "an issue that is gone without a trace", deadline_s=240)
+    world.server.wait_for_polls(world.hooks["deleted"], runs=5)
+    equal(world.receiver.records("deleted", "VIRTUAL"), [{"id": gone}], "what is told of it")
+    equal(len(world.receiver.ids("tickets", "VIRTUAL")), before, "changes that sweeps told")
+    world.receiver.check_promises("deleted")
+
+
 def test_projects_arrive(world):
     subscribe(world, "projects", "task_project", include_all=True)
     arrived = world.receiver.wait_for_initial("projects")

@@ -98,11 +98,10 @@ impl Life {
             let id = id.as_str();
             let is_right = match (subscriber.subscription.event, record.deleted) {
                 (Change::Updated, None) => !concerns(record.changed) || versions.contains(&(id, &record.title)),
-                // Where creations have no time, what is there has to be learned before they can be told. A record that
-                // was changed before a run that broke off came to it counts as changed.
+                // Where creations have no time, what is there has to be learned before they can be told.
                 (Change::Created, None) => {
-                    let is_clear = record.changed == record.created && !record.is_of_the_future;
-                    !concerns(record.created) || ids.contains(id) || self.vendor == vendors::UNDATED || !is_clear
+                    let is_clear = !record.is_of_the_future && self.vendor != vendors::UNDATED;
+                    !concerns(record.created) || ids.contains(id) || !is_clear
                 }
                 (Change::Deleted, Some(deleted)) => !concerns(deleted) || ids.contains(id),
                 (Change::Deleted, None) => !ids.contains(id),

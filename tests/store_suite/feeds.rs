@@ -13,6 +13,7 @@ fn progress(cursor: &str) -> Progress {
         cursor: Some(cursor.into()),
         checkpoint: Some(checkpoint),
         etag: Some("\"e\"".into()),
+        created_from: Some(at(1)),
     }
 }
 

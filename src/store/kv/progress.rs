@@ -2,13 +2,14 @@
 
 use super::engine::{Read, Tree, Value};
 use super::keys::under;
-use super::rows::{Reader, Writer, damaged};
+use super::rows::{Reader, Writer, damaged, open};
 use super::txn::Txn;
 use crate::ids::FeedId;
 use crate::store::{Progress, StoreError};
 
 pub(super) const WHAT: &str = "progress";
-pub(super) const FORMAT: u8 = 1;
+/// 1 had no `created_from`.
+pub(super) const FORMAT: u8 = 2;
 
 pub(super) fn encode(progress: &Progress) -> Result<Value, StoreError> {
     let mut row = Writer::new(FORMAT);
@@ -20,10 +21,12 @@ pub(super) fn encode(progress: &Progress) -> Result<Value, StoreError> {
     let checkpoint = checkpoint.map_err(|error| StoreError::Unreadable(format!("no checkpoint: {error}")))?;
     row.option(checkpoint.as_deref(), Writer::text);
     row.option(progress.etag.as_deref(), Writer::text);
+    row.option(progress.created_from, Writer::time);
     Ok(row.finish())
 }
 
 pub(super) fn decode(row: &[u8]) -> Result<Progress, StoreError> {
+    let (format, _) = open(WHAT, FORMAT, row)?;
     let mut row = Reader::new(WHAT, FORMAT, row)?;
     Ok(Progress {
         watermark: row.option(Reader::time)?,
@@ -34,6 +37,7 @@ pub(super) fn decode(row: &[u8]) -> Result<Progress, StoreError> {
             .map(|json| serde_json::from_str(&json).map_err(|_| damaged(WHAT)))
             .transpose()?,
         etag: row.option(Reader::text)?,
+        created_from: if format > 1 { row.option(Reader::time)? } else { None },
     })
 }
 

@@ -11,12 +11,12 @@ use super::leaf::{self, Known};
 use super::leases::Held;
 use super::marks::Marks;
 use super::txn::Txn;
-use super::{calls, keys, leases, pages, progress, rows, workspaces};
+use super::{calls, keys, leases, pages, progress, rows, sweeps, workspaces};
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
     ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, LedgerEntry, ListingJob, LogHead, Pause,
-    Position, Progress, Retry, ShardId, StoreError, Stream, Webhook, WebhookHealth, Workspace,
+    Position, Progress, Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -74,7 +74,11 @@ fn compact_in<T: PartialEq + Debug>(
 
 /// Sees that a JSON row is read, and that nothing of it is lost when it is written again.
 fn json<T: Serialize + DeserializeOwned>(kind: &'static str) {
-    let row = kept(kind);
+    json_in::<T>(KEPT, kind);
+}
+
+fn json_in<T: Serialize + DeserializeOwned>(file: &str, kind: &'static str) {
+    let row = kept_in(file, kind);
     let read: T = rows::from_json(kind, &row).unwrap();
     let again = rows::to_json(kind, &read).unwrap();
     let (before, after): (serde_json::Value, serde_json::Value) =
@@ -120,10 +124,23 @@ fn rows_of_feeds_of_version_1_are_read() {
         cursor: Some("cursor".into()),
         checkpoint: Some(checkpoint),
         etag: None,
+        created_from: None,
     };
-    let row = kept("progress");
-    assert_eq!(progress::decode(&row).unwrap(), read);
-    compact("progress", &read, &row, progress::decode);
+    assert_eq!(progress::decode(&kept("progress")).unwrap(), read);
+    let read = Progress { created_from: Some(at()), ..read };
+    let row = kept_in(KEPT_2, "progress");
+    compact_in(KEPT_2, "progress", &read, &row, progress::decode);
+    assert_eq!(progress::encode(&read).unwrap().len(), row.len());
+}
+
+#[test]
+fn rows_of_sweeps_are_read() {
+    let hashes = vec![7, u64::MAX];
+    assert_eq!(sweeps::decode_seen(&kept_in(KEPT_2, "sweep_seen")).unwrap(), hashes);
+    compact_in(KEPT_2, "sweep_seen", &hashes, &sweeps::encode_seen(&hashes), sweeps::decode_seen);
+    let ids = vec!["12".to_owned(), "7".to_owned()];
+    compact_in(KEPT_2, "sweep_suspects", &ids, &sweeps::encode_suspects(&ids), sweeps::decode_suspects);
+    json_in::<Sweep>(KEPT_2, "sweep");
 }
 
 #[test]
