@@ -65,3 +65,17 @@ def test_a_forgotten_token_repeats_nothing_and_loses_no_change(world):
     world.receiver.wait_for("all", [changed], "the changed event")
     polled(world)
     equal(world.receiver.ids("all", "VIRTUAL")[before:], [changed], "changes after the token was lost")
+
+
+def test_a_deletion_that_a_forgotten_token_hid_is_told(world):
+    before = len(world.receiver.ids("all", "VIRTUAL")), len(world.receiver.ids("deleted"))
+    world.server.call("PATCH", f"/unified/connection/{world.connection}", {"is_paused": True})
+    world.calendar.delete(world.ids[9])
+    world.calendar.forget_tokens()
+    changed = world.calendar.put(world.ids[11], "Changed in the same time")
+    world.server.call("PATCH", f"/unified/connection/{world.connection}", {"is_paused": False})
+    world.receiver.wait_for("deleted", [world.ids[9]], "the deleted event")
+    world.receiver.wait_for("all", [changed], "the changed event")
+    polled(world)
+    equal(world.receiver.ids("deleted")[before[1] :], [world.ids[9]], "deletions")
+    equal(world.receiver.ids("all", "VIRTUAL")[before[0] :], [changed], "changes")
