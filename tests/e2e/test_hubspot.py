@@ -112,3 +112,16 @@ def test_a_tie_of_several_pages_arrives_once(world):
     world.receiver.wait_for("all", tied, "all that changed at one time")
     polled(world)
     equal(sorted(world.receiver.ids("all", "VIRTUAL")[before:]), sorted(tied), "changes of one time")
+
+
+def test_archived_and_vanished_contacts_are_told_as_deleted(world):
+    archived, gone = world.ids[-3:-1]
+    subscribe(world, "deleted", event="deleted")
+    polled(world)
+    before = len(world.receiver.ids("all", "VIRTUAL"))
+    world.vendor.run_sql("UPDATE hubspot_objects SET archived = 1 WHERE id = ?", archived)
+    world.vendor.run_sql("DELETE FROM hubspot_objects WHERE id = ?", gone)
+    world.receiver.wait_for("deleted", [archived, gone], "the deletions")
+    polled(world)
+    equal(sorted(world.receiver.ids("deleted")), [archived, gone], "deletions")
+    equal(world.receiver.ids("all", "VIRTUAL")[before:], [], "changes")

@@ -123,3 +123,14 @@ def test_a_refused_key_is_named_and_a_good_one_mends_it(world):
         state=lambda: (world.server.call("GET", webhook), world.receiver.of("all")[-3:]),
     )
     equal(world.server.call("GET", webhook)["is_healthy"], True, "is_healthy")
+
+
+def test_a_comment_that_vanished_is_told_as_deleted(world):
+    subscribe(world, "gone", "task_comment", event="deleted")
+    polled(world)
+    first = min(world.receiver.records("comments"), key=lambda comment: comment["created_at"])
+    equal(first["text"], "First", "the comment")
+    world.vendor.run_sql("DELETE FROM linear_comments WHERE created_ts = (SELECT MIN(created_ts) FROM linear_comments)")
+    world.receiver.wait_for("gone", [first["id"]], "the deleted comment")
+    polled(world)
+    equal(world.receiver.ids("gone"), [first["id"]], "deletions")
