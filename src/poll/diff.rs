@@ -136,7 +136,10 @@ fn judge_unheld(record: &Record<'_>, rules: &DiffRules) -> Verdict {
         return Verdict::Quiet;
     }
     if record.deleted {
-        return Verdict::Changed(Change::Deleted);
+        // A whole listing may show what was deleted before the feed began: nobody was ever told that it was there.
+        let is_from_before =
+            rules.is_other_listing && record.updated_at.zip(rules.created_since).is_some_and(|(at, since)| at < since);
+        return if is_from_before { Verdict::Quiet } else { Verdict::Changed(Change::Deleted) };
     }
     let is_new = match (rules.created_at, record.created_at) {
         (CreatedAt::True, Some(created)) => rules.created_since.is_none_or(|since| created >= since),
@@ -212,6 +215,17 @@ mod tests {
         assert_eq!(verdict(&record(Some(99), Some(99), ""), None, &rules()), Verdict::Quiet);
         assert_eq!(verdict(&record(Some(120), None, ""), None, &DiffRules { is_full: true, ..rules() }), created);
         assert_eq!(verdict(&record(None, None, ""), None, &DiffRules { is_baseline: true, ..rules() }), Verdict::Quiet);
+    }
+
+    #[test]
+    fn a_sweep_tells_of_no_deletion_from_before_the_feed_began() {
+        let sweep = DiffRules { quiet_before: None, is_full: true, is_other_listing: true, ..rules() };
+        let mut gone = record(Some(99), None, "gone");
+        gone.deleted = true;
+        assert_eq!(verdict(&gone, None, &sweep), Verdict::Quiet);
+        assert_eq!(verdict(&gone, Some(&held(99, 1)), &sweep), Verdict::Changed(Change::Deleted));
+        gone.updated_at = Some(at(101));
+        assert_eq!(verdict(&gone, None, &sweep), Verdict::Changed(Change::Deleted));
     }
 
     #[test]
