@@ -96,6 +96,12 @@ impl Walk {
         }
     }
 
+    /// The same where no ledger keeps a record from being told twice: what was listed is remembered, as of a history.
+    #[must_use]
+    pub fn remembering(self) -> Self {
+        Walk { is_history: true, ..self }
+    }
+
     /// The lower bound to ask the vendor with: stepped back by a granule where its filter is exclusive, none where it
     /// does not filter.
     pub fn updated_gte(&self) -> Option<DateTime<Utc>> {

@@ -148,6 +148,10 @@ limits! {
         retry_after_max_ms: u64 = 86_400_000,
         /// Decompressed log pages kept for other webhooks of the same feed, in bytes.
         page_cache_bytes_max: usize = 64 << 20,
+        /// How long deletions are kept for webhooks that rest while their log is trimmed, in milliseconds.
+        deletions_kept_ms: u64 = 30 * 86_400_000,
+        /// Deletions kept so per feed; the oldest make room.
+        deletions_kept_max: usize = 10_000,
     }
 }
 

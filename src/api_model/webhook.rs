@@ -53,6 +53,9 @@ pub struct WebhookView<'a> {
     health: Option<HealthView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<Vec<String>>,
+    /// What it missed and how it catches up, where it was resumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 impl<'a> WebhookView<'a> {
@@ -82,6 +85,7 @@ impl<'a> WebhookView<'a> {
             interval_now: None,
             health: None,
             runs: None,
+            notice: None,
         }
     }
 
@@ -100,6 +104,13 @@ impl<'a> WebhookView<'a> {
         self.next_check_at = due_at.map(Timestamp::from);
         self.interval_now = feed.wait_ms.and_then(minutes);
         self.health = Some(HealthView::of_webhook(webhook, delivery, feed));
+        self
+    }
+
+    /// Adds what a person who resumes it has to know.
+    #[must_use]
+    pub fn with_notice(mut self, notice: Option<String>) -> Self {
+        self.notice = notice;
         self
     }
 

@@ -6,7 +6,7 @@ use super::pages::Prepared;
 use super::payload::{HEAD, PayloadType};
 use super::subscriber::Subscriber;
 use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
-use crate::store::{ApiCall, CallKind, Position, Stream};
+use crate::store::{ApiCall, CallKind, Missed, Position, Stream};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::Method;
@@ -107,11 +107,20 @@ pub(super) fn row(
     }
 }
 
-/// The row that tells of pages which were trimmed before a webhook read them.
-pub(super) fn missed_row(subscriber: &Subscriber, pages: u64, at: DateTime<Utc>) -> ApiCall {
-    let error = format!(
-        "{pages} log pages were dropped while the webhook rested; back-fill it to get what it missed, it goes on from the oldest page"
-    );
+/// The row that tells of pages which were trimmed before a webhook read them, and whether catching up is exact.
+pub(super) fn missed_row(
+    subscriber: &Subscriber,
+    missed: &Missed,
+    inexact: Option<&str>,
+    at: DateTime<Utc>,
+) -> ApiCall {
+    let pages = missed.pages;
+    let since = missed.since.map(|since| format!(", what changed since {}", since.to_rfc3339())).unwrap_or_default();
+    let hint = match inexact {
+        Some(why) => format!("; {why}; POST /unified/webhook/{}/backfill tells all again", subscriber.webhook.id),
+        None => String::new(),
+    };
+    let error = format!("{pages} log pages were dropped while the webhook rested; it catches up{since}{hint}");
     ApiCall {
         name: format!("{} missed", subscriber.webhook.object_type),
         error: Some(error),

@@ -28,7 +28,7 @@ pub(super) struct Listing {
 impl Listing {
     /// None if the job is over: nothing of it is delivered any more.
     pub(super) fn of(job: &ListingJob) -> Option<Self> {
-        let holds_log = job.mode == JobMode::Initial;
+        let holds_log = job.mode != JobMode::Backfill;
         job.is_open().then(|| Listing { job: job.id, holds_log, cursor: Cursor::at(job.position) })
     }
 

@@ -13,6 +13,7 @@ pub mod sign;
 pub mod verdict;
 
 mod attempt;
+mod behind;
 mod commits;
 mod cursor;
 mod hub;

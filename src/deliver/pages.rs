@@ -112,6 +112,11 @@ impl PageCache {
         PageCache { bytes_max, page_bytes_max, bytes: AtomicUsize::new(0), held: Mutex::default() }
     }
 
+    /// Bytes of a page's objects and raws at most.
+    pub(super) fn page_bytes_max(&self) -> usize {
+        self.page_bytes_max
+    }
+
     /// The page at this place; none where it is forgotten or not there yet. Readers of the same page wait for one read.
     pub(super) async fn get(
         &self,

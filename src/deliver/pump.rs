@@ -110,7 +110,7 @@ impl Pump {
             }
             match self.next_batch().await? {
                 Some(batch) => self.attempt(batch).await?,
-                None if self.rest_or_more().await? => {}
+                None if self.is_stale || self.rest_or_more().await? => {}
                 None => return Ok(()),
             }
             let others_wait = || {

@@ -7,7 +7,9 @@ use super::pages::{SharedPage, Source};
 use super::payload::PayloadType;
 use super::pump::Pump;
 use super::shared::Halt;
-use crate::store::{Outcome, Position, Retry, Stream};
+use crate::ids::JobId;
+use crate::store::{CatchUp, JobMode, ListingJob, LogHead, Missed, Position, Retry, Stream};
+use anyhook_connectors::contract::Change;
 use std::sync::Arc;
 
 /// Pages passed without a match after which the position is kept though nothing was sent.
@@ -90,6 +92,9 @@ impl Pump {
         loop {
             let shared = self.shared.clone();
             let (store, sequence) = (&*shared.context.store, self.cursor(stream).position.sequence);
+            if stream == Stream::Live && self.is_stale {
+                return Ok(None);
+            }
             let page = shared.pages.get(store, source, sequence).await?;
             if page.is_some() || stream != Stream::Live {
                 return Ok(page);
@@ -99,20 +104,39 @@ impl Pump {
                 return Ok(None);
             }
             if sequence < head.start {
-                self.overtaken(head.start).await?;
+                // What comes before the log ends first.
+                if self.listing.as_ref().is_some_and(|listing| listing.holds_log) {
+                    return Ok(None);
+                }
+                self.catch_up(&head).await?;
             }
         }
     }
 
-    /// Its pages were dropped while it rested: it says so, and goes on from what is left.
-    async fn overtaken(&mut self, start: u64) -> Result<(), Halt> {
-        let (missed, at) = (start - self.live.position.sequence, self.shared.context.clock.now());
-        tracing::warn!(webhook_id = %self.subscriber.webhook.id, missed, "a webhook fell behind its feed's log; back-fill it");
-        let call = missed_row(&self.subscriber, missed, at);
-        self.live = Cursor::at(Position { sequence: start, offset: 0 });
-        let outcome = Outcome::Passed { stream: Stream::Live, position: self.live.position };
-        let finish = self.finish(self.lease()?, outcome, Some(call));
-        self.shared.clone().keep(finish).await
+    /// Its pages were dropped while it rested: what it missed is listed, and the log comes next. A webhook that wants
+    /// deletions reads what is left of the log, where they are; any other goes on from its end, since what is listed is
+    /// newer than what stands there.
+    async fn catch_up(&mut self, head: &LogHead) -> Result<(), Halt> {
+        self.settle().await?;
+        let (context, webhook) = (&self.shared.context, &self.subscriber.webhook);
+        let (at, sequence) = (context.clock.now(), self.live.position.sequence);
+        let state = context.store.delivery(webhook.id).await?.ok_or(Halt::Gone)?;
+        let unknown = Missed { since: None, sequence, pages: head.start - sequence, lost_deletions: true };
+        let missed = state.missed.unwrap_or(unknown);
+        let spec = anyhook_connectors::find(&webhook.integration)
+            .and_then(|connector| connector.manifest().object(webhook.object_type));
+        let inexact = spec.and_then(|spec| missed.what_is_inexact(webhook.event, spec));
+        tracing::warn!(webhook_id = %webhook.id, pages = missed.pages, since = ?missed.since, inexact, "a webhook fell behind its log and catches up");
+        let id = JobId::new(&context.clock, &context.random).map_err(|error| Halt::Later(error.to_string()))?;
+        let catch_up = CatchUp {
+            fence: self.lease()?.fence,
+            job: ListingJob::new(id, webhook, JobMode::CatchUp, at),
+            resume_at: if webhook.event == Change::Deleted { head.start } else { head.end },
+            call: missed_row(&self.subscriber, &missed, inexact, at),
+        };
+        context.store.begin_catch_up(catch_up).await?;
+        self.is_stale = true;
+        Ok(())
     }
 
     pub(super) fn cursor(&self, stream: Stream) -> &Cursor {

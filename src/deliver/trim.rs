@@ -1,10 +1,14 @@
 //! Trimming: pages that everyone has passed are dropped from the log, so that it stays bounded.
 //!
-//! Active webhooks hold the pages they have yet to read. Paused and unhealthy ones hold theirs only while there is room.
+//! Active webhooks hold the pages they have yet to read. Paused and unhealthy ones hold theirs only while there is room;
+//! what they miss then is remembered, and they catch up with it by listing.
 
+use super::behind::{Memory, Resting};
 use super::shared::Shared;
 use crate::ids::FeedId;
-use crate::store::{LogHead, ShardId, StoreError, WebhookHealth};
+use crate::log::LogPage;
+use crate::store::{LogHead, ShardId, StoreError, TRIM_PAGES_MAX, Trim, WebhookHealth};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -68,12 +72,18 @@ async fn trim(shared: &Shared, feed: FeedId, shard: ShardId) -> Result<(), Store
     let store = &shared.context.store;
     let head = store.log_head(feed).await?;
     let mut readers = Readers::default();
+    let mut resting = Vec::new();
     let mut after = None;
     loop {
         let webhooks = store.webhooks_of_feed(feed, after, WEBHOOKS_PER_READ).await?;
         for webhook in &webhooks {
             if let Some(state) = store.delivery(webhook.id).await? {
-                readers.add(state.position.sequence, webhook.is_paused || state.health != WebhookHealth::Healthy);
+                let (sequence, is_resting) =
+                    (state.position.sequence, webhook.is_paused || state.health != WebhookHealth::Healthy);
+                readers.add(sequence, is_resting);
+                if is_resting {
+                    resting.push(Resting { webhook: webhook.id, sequence, event: webhook.event });
+                }
             }
         }
         after = webhooks.last().map(|webhook| webhook.id);
@@ -81,10 +91,36 @@ async fn trim(shared: &Shared, feed: FeedId, shard: ShardId) -> Result<(), Store
             break;
         }
     }
-    match readers.trim_before(head, shared.context.limits.poll.log_bytes_max) {
-        Some(before) => store.trim_log(lease.fence, feed, before).await.map(drop),
-        None => Ok(()),
+    let Some(before) = readers.trim_before(head, shared.context.limits.poll.log_bytes_max) else { return Ok(()) };
+    let mut start = head.start;
+    while start < before {
+        let until = before.min(start.saturating_add(TRIM_PAGES_MAX));
+        let trim = remember(shared, Trim::new(lease.fence, feed, until), start, &resting).await?;
+        let now_at = store.trim_log(trim).await?;
+        if now_at <= start {
+            break;
+        }
+        start = now_at;
     }
+    Ok(())
+}
+
+/// What is to be remembered of pages that webhooks which rest have yet to read.
+async fn remember(shared: &Shared, mut trim: Trim, start: u64, resting: &[Resting]) -> Result<Trim, StoreError> {
+    let (context, limits) = (&shared.context, &shared.context.limits.deliver);
+    let kept_for = i64::try_from(limits.deletions_kept_ms).ok().and_then(TimeDelta::try_milliseconds);
+    let keep_since = kept_for.and_then(|age| context.clock.now().checked_sub_signed(age));
+    trim.keep_since = keep_since.unwrap_or(DateTime::<Utc>::MIN_UTC);
+    trim.keep_max = limits.deletions_kept_max;
+    let hindmost = resting.iter().map(|reader| reader.sequence).min().unwrap_or(u64::MAX);
+    let mut memory = Memory::default();
+    for sequence in start.max(hindmost)..trim.before {
+        let stored = context.store.log_page(trim.feed, sequence).await?;
+        let page = stored.and_then(|stored| LogPage::decode(&stored, shared.pages.page_bytes_max()).ok());
+        memory.page(sequence, page.as_ref(), resting);
+    }
+    (trim.missed, trim.deletions, trim.returned) = memory.finish();
+    Ok(trim)
 }
 
 /// Where the hindmost readers of a log stand.

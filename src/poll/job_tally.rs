@@ -75,6 +75,7 @@ mod tests {
             tally: ListingTally::default(),
             delivered: 0,
             finished_at: None,
+            missed: None,
         }
     }
 

@@ -210,10 +210,14 @@ impl Jobs {
         }
         // Held for one page alone: a job that waits for its receiver takes no slot from others.
         let Ok(_slot) = self.slots.acquire().await else { return Ok(Stepped::Rests) };
-        let listing = Listing::new(&self.vendors, &connection, &feed, lease.fence)?;
+        let mut listing = Listing::new(&self.vendors, &connection, &feed, lease.fence)?;
+        if job.mode == JobMode::CatchUp {
+            let Some(webhook) = store.webhook(job.webhook_id).await? else { return Ok(Stepped::Ended) };
+            listing = listing.catching_up(webhook.event);
+        }
         let parents = listing.parents(&job).await?;
         let listed = match job.mode {
-            JobMode::Initial => listing.step(&job, parents.as_ref(), walk).await,
+            JobMode::Initial | JobMode::CatchUp => listing.step(&job, parents.as_ref(), walk).await,
             JobMode::Backfill if !store.claim_turn(lease.fence, id).await? => return Ok(Stepped::Rests),
             JobMode::Backfill => self.within_turn(listing.step(&job, parents.as_ref(), walk)).await,
         };
@@ -226,7 +230,7 @@ impl Jobs {
     /// Pages that may wait for delivery: of a back-fill, those of one answer.
     fn spool_max(&self, job: &ListingJob) -> u64 {
         match job.mode {
-            JobMode::Initial => self.vendors.context.limits.poll.spool_pages_max,
+            JobMode::Initial | JobMode::CatchUp => self.vendors.context.limits.poll.spool_pages_max,
             JobMode::Backfill => 1,
         }
     }

@@ -3,6 +3,7 @@
 //! The ledger is not asked and not written: history is told whole, and only the live line writes versions.
 
 use super::budget::Caller;
+use super::catching_up::{self, DELETIONS};
 use super::cycle::object_spec;
 use super::error::PollError;
 use super::job_tally as tally;
@@ -26,12 +27,14 @@ pub struct JobWalk {
 
 /// What stays the same during a job's steps.
 pub struct Listing<'a> {
-    vendors: &'a Vendors,
+    pub(super) vendors: &'a Vendors,
     connector: &'static dyn Connector,
-    spec: &'static ObjectSpec,
+    pub(super) spec: &'static ObjectSpec,
     connection: &'a Connection,
-    feed: &'a Feed,
+    pub(super) feed: &'a Feed,
     fence: Fence,
+    /// What the webhook wants, where it catches up; none where history is listed.
+    pub(super) event: Option<Change>,
 }
 
 impl<'a> Listing<'a> {
@@ -43,7 +46,18 @@ impl<'a> Listing<'a> {
         fence: Fence,
     ) -> Result<Self, PollError> {
         let connector = vendors.connector(connection)?;
-        Ok(Listing { vendors, connector, spec: object_spec(connector, feed)?, connection, feed, fence })
+        Ok(Listing { vendors, connector, spec: object_spec(connector, feed)?, connection, feed, fence, event: None })
+    }
+
+    /// The same for a webhook that catches up with what it missed of these changes.
+    #[must_use]
+    pub fn catching_up(self, event: Change) -> Self {
+        Listing { event: Some(event), ..self }
+    }
+
+    /// Which of the vendor's listings is walked.
+    fn kind(&self) -> ListingKind {
+        self.event.map_or(ListingKind::History, |_| catching_up::kind(self.spec))
     }
 
     /// The feed's parents, or the parts of its listing; none where it has none.
@@ -59,11 +73,15 @@ impl<'a> Listing<'a> {
         parents: Option<&Arc<Vec<Parent>>>,
         kept: &mut Option<JobWalk>,
     ) -> Result<ListingJob, PollError> {
+        if self.is_at_deletions(job) {
+            return self.tell_deletions(job).await;
+        }
         let parent = match parents {
             None => None,
             Some(parents) => match parents.iter().find(|parent| parent.id >= job.parent) {
                 Some(parent) => Some(parent.clone()),
                 // No parents, or none left: the history ends here.
+                None if self.event == Some(Change::Deleted) => return self.tell_deletions(job).await,
                 None => {
                     let pages = self.new_pages(job).finish(true).map_err(unwritable)?;
                     return self.keep(job, Kept { state: JobState::Listed, pages, ..Kept::default() }).await;
@@ -75,7 +93,7 @@ impl<'a> Listing<'a> {
         let mut walk =
             match kept.take().filter(|kept| kept.parent == key && Some(kept.walk.checkpoint()) == resumes.as_ref()) {
                 Some(kept) => kept.walk,
-                None => Walk::new(self.spec, ListingKind::History, job.updated_gte, self.spec.page_size, resumes),
+                None => Walk::new(self.spec, self.kind(), job.updated_gte, self.spec.page_size, resumes).remembering(),
             };
         let Listed { pages, step, total, fresh } = self.page(job, parent.as_ref(), &mut walk).await?;
         if let Step::Wait(wait_ms) = step {
@@ -83,6 +101,11 @@ impl<'a> Listing<'a> {
             self.vendors.context.clock.sleep(Duration::from_millis(wait_ms.min(longest))).await;
         }
         let (next_parent, checkpoint) = self.next_place(parents, key, &walk, step);
+        // Deletions come at the end.
+        let next_parent = match self.event {
+            Some(Change::Deleted) => next_parent.or_else(|| Some(DELETIONS.to_owned())),
+            _ => next_parent,
+        };
         let is_last = next_parent.is_none();
         let state = if is_last { JobState::Listed } else { JobState::Running };
         let pages = pages.finish(is_last).map_err(unwritable)?;
@@ -113,7 +136,7 @@ impl<'a> Listing<'a> {
     async fn page(&self, job: &ListingJob, parent: Option<&Parent>, walk: &mut Walk) -> Result<Listed, PollError> {
         let page_job = PageJob {
             spec: self.spec,
-            kind: ListingKind::History,
+            kind: self.kind(),
             account: Account { meta: &self.connection.profile.meta },
             filters: &self.feed.filters,
             parent,
@@ -158,7 +181,11 @@ impl<'a> Listing<'a> {
                 continue;
             }
             // History tells every record that is there; one that the vendor calls deleted is for those who ask for that.
-            let change = if record.deleted { Change::Deleted } else { Change::Created };
+            let change = match self.event {
+                Some(_) => catching_up::change(record, self.spec, job.updated_gte),
+                None if record.deleted => Change::Deleted,
+                None => Change::Created,
+            };
             if let Err(error) = pages.push(change, record) {
                 tracing::warn!(job = %job.id, record = %record.id, %error, "a record of the history could not be kept");
             }
@@ -166,10 +193,10 @@ impl<'a> Listing<'a> {
         pages
     }
 
-    fn new_pages(&self, job: &ListingJob) -> Pages {
+    pub(super) fn new_pages(&self, job: &ListingJob) -> Pages {
         Pages::new(PageForm {
             meta: PageMeta {
-                found: Found::Listed,
+                found: if self.event.is_some() { Found::Virtual } else { Found::Listed },
                 made_at: self.vendors.context.clock.now(),
                 from: job.updated_gte,
                 token: None,
@@ -180,7 +207,7 @@ impl<'a> Listing<'a> {
         })
     }
 
-    async fn keep(&self, job: &ListingJob, kept: Kept) -> Result<ListingJob, PollError> {
+    pub(super) async fn keep(&self, job: &ListingJob, kept: Kept) -> Result<ListingJob, PollError> {
         let context = &self.vendors.context;
         let now = context.clock.now();
         let commit = ListingCommit {
@@ -208,21 +235,21 @@ struct Listed {
 
 /// What is to be kept of a page.
 #[derive(Default)]
-struct Kept {
-    parent: String,
-    checkpoint: Option<Checkpoint>,
-    state: JobState,
-    pages: Vec<EncodedPage>,
-    total: Option<u64>,
-    fresh: u64,
+pub(super) struct Kept {
+    pub(super) parent: String,
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) state: JobState,
+    pub(super) pages: Vec<EncodedPage>,
+    pub(super) total: Option<u64>,
+    pub(super) fresh: u64,
     /// The next page is another parent's.
-    moves_on: bool,
+    pub(super) moves_on: bool,
 }
 
 fn is_past(page: &Page<'_>, end: Option<DateTime<Utc>>) -> bool {
     end.is_some_and(|end| page.records.iter().any(|record| record.updated_at.is_some_and(|at| at >= end)))
 }
 
-fn unwritable(error: serde_json::Error) -> PollError {
+pub(super) fn unwritable(error: serde_json::Error) -> PollError {
     PollError::permanent("page", format!("a page could not be written: {error}"))
 }

@@ -6,6 +6,7 @@
 //! [`window`], [`diff`] and [`sift`] are pure: they hold the rules.
 
 pub mod budget;
+mod catching_up;
 pub mod commits;
 pub mod cycle;
 pub mod diff;

@@ -1,6 +1,6 @@
 //! Deliveries: how far each webhook has been served, and what came of its last attempt.
 
-use super::{ApiCall, Fence, ShardId, StoreError};
+use super::{ApiCall, Fence, Missed, ShardId, StoreError};
 use crate::ids::{JobId, WebhookId};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -89,6 +89,9 @@ pub struct DeliveryState {
     /// The back-fill that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<Beside>,
+    /// What was trimmed from the log before it was read, and is to be caught up with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Missed>,
 }
 
 /// What came of an attempt.
@@ -158,7 +161,8 @@ pub trait Deliveries {
     /// - [`StoreError::Missing`] where the webhook was deleted meanwhile, [`StoreError::Fenced`] where the lease is
     ///   another's.
     /// - A position never moves backwards.
-    /// - Pages of a listing before its position are forgotten; at its end the job is done and the log comes next.
+    /// - Pages of a listing before its position are forgotten; at its end the job is done and the log comes next. Where
+    ///   a back-fill waits for that, it is told.
     /// - A job counts the records that its attempts' rows tell of as delivered.
     /// - Where the log was held for a back-fill ([`super::Listings::claim_turn`]), it is let go once the job's pages are
     ///   delivered; and the job is told ([`super::Wake::JobChanged`]) when the log has been delivered up to there.

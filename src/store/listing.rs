@@ -1,6 +1,6 @@
 //! Listing jobs: walks through a vendor's history for one webhook, page by page through a small spool.
 
-use super::{Fence, Position, ShardId, StoreError, Webhook};
+use super::{CatchUp, Fence, Missed, Position, ShardId, StoreError, Webhook};
 use crate::ids::{FeedId, JobId, WebhookId};
 use crate::log::EncodedPage;
 use anyhook_connectors::walk::Checkpoint;
@@ -16,6 +16,8 @@ pub enum JobMode {
     Initial,
     /// History asked for later: delivered beside the log.
     Backfill,
+    /// What a webhook missed while it rested and its log was trimmed: delivered before the log, as changes.
+    CatchUp,
 }
 
 /// How a job stands.
@@ -130,6 +132,9 @@ pub struct ListingJob {
     /// When it ended, well or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<DateTime<Utc>>,
+    /// What a catch-up is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Missed>,
 }
 
 impl ListingJob {
@@ -157,6 +162,7 @@ impl ListingJob {
             tally: ListingTally::default(),
             delivered: 0,
             finished_at: None,
+            missed: None,
         }
     }
 
@@ -217,7 +223,7 @@ impl ListingCommit {
 /// Listing jobs.
 #[async_trait]
 pub trait Listings {
-    /// Adds a job to a webhook. [`StoreError::Exists`] where an open one is there.
+    /// Adds a job to a webhook. [`StoreError::Exists`] where an open one is there, catch-ups aside.
     ///
     /// - An initial one is delivered before the log, a back-fill beside it.
     /// - A bounded number is remembered: the oldest that has ended makes room.
@@ -236,6 +242,14 @@ pub trait Listings {
         after: Option<JobId>,
         limit: usize,
     ) -> Result<Vec<ListingJob>, StoreError>;
+
+    /// Begins a webhook's catch-up: its job is there and its mark is the job's, its position moves to where the log
+    /// comes next, and the audit row says so.
+    ///
+    /// - The job is delivered before the log.
+    /// - [`StoreError::Conflict`] where the webhook is not behind its log, [`StoreError::Exists`] where another job is
+    ///   delivered before the log: the catch-up comes after it.
+    async fn begin_catch_up(&self, catch_up: CatchUp) -> Result<(), StoreError>;
 
     /// Asks for a back-fill's turn: true once the job may ask the vendor for its next page.
     ///

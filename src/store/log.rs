@@ -1,10 +1,13 @@
 //! The log: each feed's durable, ordered pages of changes.
 
-use super::{Fence, LedgerEntry, StoreError};
+use super::{KeptDeletion, LedgerEntry, StoreError, Trim};
 use crate::ids::{ConnectionId, FeedId};
 use crate::log::EncodedPage;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+
+/// Pages that one call trims.
+pub const TRIM_PAGES_MAX: u64 = 256;
 
 /// Where a log begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -74,6 +77,21 @@ pub trait Log {
     /// - A ping counts, but makes no feed due whose credentials the vendor refuses.
     async fn commit_arrival(&self, commit: ArrivalCommit) -> Result<Arrived, StoreError>;
 
-    /// Forgets pages before `before`, a bounded number at a time, and answers where the log begins now.
-    async fn trim_log(&self, fence: Fence, feed: FeedId, before: u64) -> Result<u64, StoreError>;
+    /// Forgets pages, a bounded number at a time ([`TRIM_PAGES_MAX`]), and answers where the log begins now.
+    ///
+    /// - A webhook that has yet to read one of them is marked in the same unit: as behind from when on the trim says,
+    ///   else from an unknown time. Marks add up; one that has read them all is not marked, and one that reads on to what
+    ///   is left, because pages were still at hand, is marked no longer.
+    /// - Deletions are kept with the marks while some webhook of the feed is behind. One of a record that returned is
+    ///   void. Those beyond the age or number to be kept go, the oldest first, and webhooks that missed them are marked
+    ///   as having lost deletions.
+    async fn trim_log(&self, trim: Trim) -> Result<u64, StoreError>;
+
+    /// A feed's kept deletions in the order of their ids, after `after`.
+    async fn kept_deletions(
+        &self,
+        feed: FeedId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<KeptDeletion>, StoreError>;
 }

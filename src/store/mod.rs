@@ -11,6 +11,7 @@
 //! passes (`tests/store_suite/`).
 
 mod audit;
+mod behind;
 mod connection;
 mod delivery;
 mod feed;
@@ -27,6 +28,7 @@ mod webhook;
 mod workspace;
 
 pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind, NextRun, NextWhy};
+pub use behind::{CatchUp, KeptDeletion, Missed, Trim};
 pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections, Contact};
 pub use delivery::{
     AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
@@ -38,7 +40,7 @@ pub use feed::{
 pub use lease::{Fence, Lease, Leases, Pause, SHARDS, ShardId};
 pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, ListingTally, Listings, PaceMark};
-pub use log::{ArrivalCommit, ArrivalFeed, Arrived, DeliveryKey, Log, LogHead};
+pub use log::{ArrivalCommit, ArrivalFeed, Arrived, DeliveryKey, Log, LogHead, TRIM_PAGES_MAX};
 pub use memory::MemoryStore;
 pub use notification::{Notification, NotificationEvent, NotificationQuery, Notifications};
 pub use sled::SledStore;

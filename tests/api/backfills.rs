@@ -2,7 +2,9 @@
 
 use crate::http_support::Server;
 use anyhook::ids::{JobId, WebhookId};
-use anyhook::store::{JobMode, JobState, ListingCommit, ListingTally, PaceMark, Webhook};
+use anyhook::store::{
+    ArrivalCommit, ArrivalFeed, JobMode, JobState, ListingCommit, ListingTally, PaceMark, Trim, Webhook,
+};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -183,5 +185,25 @@ async fn another_workspace_sees_and_touches_nothing() {
     for id in ["000000000000000000000000", "nope"] {
         let path = format!("/unified/webhook/{id}/backfill");
         world.server.call("POST", &path, &json!({})).await.refused(404, id);
+    }
+}
+
+#[tokio::test]
+async fn resuming_says_what_was_missed_and_what_may_be_missing() {
+    let world = World::new(json!({"event": "deleted"})).await;
+    let path = format!("/unified/webhook/{}/resume", world.webhook.id);
+    let resumed = world.server.call("PUT", &path, &json!({})).await.ok();
+    assert!(resumed.get("notice").is_none(), "{resumed}");
+    let fence = world.server.context.leases.lease(world.webhook.shard).unwrap().fence;
+    let page = anyhook::log::EncodedPage { records: 1, bytes: vec![1] };
+    let append = ArrivalFeed { feed: world.webhook.feed_id, expected_end: 0, ledger: Vec::new(), pages: vec![page] };
+    let (connection, now) = (world.webhook.connection_id, world.server.context.clock.now());
+    let arrival = ArrivalCommit { connection, appends: vec![append], pings: Vec::new(), now };
+    world.server.store.commit_arrival(arrival).await.unwrap();
+    world.server.store.trim_log(Trim::new(fence, world.webhook.feed_id, 1)).await.unwrap();
+    let resumed = world.server.call("PUT", &path, &json!({})).await.ok();
+    let notice = resumed["notice"].as_str().unwrap();
+    for part in ["fell behind", "some deletions were not kept", &format!("POST {}", world.path)] {
+        assert!(notice.contains(part), "`{part}` is not in {notice}");
     }
 }

@@ -1,7 +1,7 @@
 use crate::world::{World, at, entry, page};
 use anyhook::log::EncodedPage;
 use anyhook::store::{
-    FeedHealth, FeedState, Fence, PageCommit, PageCommitted, Progress, RunFinish, StoreError, Wake, Webhook,
+    FeedHealth, FeedState, Fence, PageCommit, PageCommitted, Progress, RunFinish, StoreError, Trim, Wake, Webhook,
 };
 use anyhook_connectors::walk::Checkpoint;
 
@@ -59,7 +59,7 @@ pub(crate) async fn another_epoch_is_fenced(world: &World) {
     let finish = world.run_finish(&webhook, old, 100);
     assert_eq!(world.store.finish_run(finish).await, Err(StoreError::Fenced(old)));
     assert_eq!(world.store.feed_state(webhook.feed_id).await.unwrap(), FeedState::default());
-    assert_eq!(world.store.trim_log(old, webhook.feed_id, 1).await, Err(StoreError::Fenced(old)));
+    assert_eq!(world.store.trim_log(Trim::new(old, webhook.feed_id, 1)).await, Err(StoreError::Fenced(old)));
     let commit = full_commit(world, &webhook, new).await;
     world.store.commit_page(commit).await.unwrap();
 }

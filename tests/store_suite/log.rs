@@ -1,6 +1,6 @@
 use crate::world::{World, at, entry, page};
 use anyhook::log::EncodedPage;
-use anyhook::store::{ArrivalCommit, ArrivalFeed, Arrived, PageCommit, StoreError, Wake};
+use anyhook::store::{ArrivalCommit, ArrivalFeed, Arrived, PageCommit, StoreError, Trim, Wake};
 use anyhook_connectors::model::ObjectType;
 
 pub(crate) async fn pages_of_any_size_come_back(world: &World) {
@@ -23,7 +23,7 @@ pub(crate) async fn trimming_is_bounded_and_counted(world: &World) {
     let fence = world.fence(webhook.shard).await;
     let texts = vec!["0123456789"; 300];
     world.log(&webhook, fence, &texts).await;
-    let trim = |before| world.store.trim_log(fence, webhook.feed_id, before);
+    let trim = |before| world.store.trim_log(Trim::new(fence, webhook.feed_id, before));
     assert_eq!(trim(2).await, Ok(2));
     assert_eq!(world.store.log_head(webhook.feed_id).await.unwrap().bytes, 2_980);
     assert_eq!(world.store.log_page(webhook.feed_id, 1).await.unwrap(), None);

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod audit;
+mod behind;
 mod connections;
 mod deliveries;
 mod feeds;
@@ -118,6 +119,16 @@ store_suite! {
         an_arrival_pings_feeds,
         a_repeated_delivery_is_known_for_a_while,
         growth_is_told,
+    }
+    behind {
+        what_is_trimmed_unread_leaves_a_mark,
+        marks_add_up_and_end_with_reading_on,
+        deletions_are_kept_while_someone_is_behind,
+        returned_records_void_their_deletions,
+        deletions_have_an_age_and_a_number,
+        catching_up_takes_the_mark_and_moves_on,
+        catching_up_comes_after_what_the_log_waits_for,
+        a_back_fill_is_told_when_its_webhook_has_caught_up,
     }
     deliveries {
         an_attempt_moves_position_and_leaves_a_row,

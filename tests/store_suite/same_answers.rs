@@ -87,7 +87,7 @@ async fn answer(world: &World, webhook: &Webhook, fence: Fence, call: &Call) -> 
                 ArrivalCommit { connection, appends: vec![append], pings: vec![feed], delivery: None, now: at(time) };
             format!("{:?}", store.commit_arrival(commit).await)
         }
-        Call::Trim { before } => format!("{:?}", store.trim_log(fence, feed, before).await),
+        Call::Trim { before } => format!("{:?}", store.trim_log(anyhook::store::Trim::new(fence, feed, before)).await),
         Call::LookUp { ids } => {
             let names: Vec<_> = ids.iter().rev().map(|id| name(*id)).collect();
             let names: Vec<_> = names.iter().map(String::as_str).collect();

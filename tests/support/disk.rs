@@ -184,7 +184,8 @@ pass_on! {
         reads log_head(feed: FeedId) -> LogHead;
         reads log_page(feed: FeedId, sequence: u64) -> Option<Vec<u8>>;
         writes commit_arrival(commit: ArrivalCommit) -> Arrived;
-        writes trim_log(fence: Fence, feed: FeedId, before: u64) -> u64;
+        writes trim_log(trim: Trim) -> u64;
+        reads kept_deletions(feed: FeedId, after: Option<&str>, limit: usize) -> Vec<KeptDeletion>;
     }
     impl Deliveries {
         reads delivery(webhook: WebhookId) -> Option<DeliveryState>;
@@ -197,6 +198,7 @@ pass_on! {
         reads job(id: JobId) -> Option<ListingJob>;
         reads jobs_of_webhook(webhook: WebhookId, limit: usize) -> Vec<ListingJob>;
         reads open_jobs(shard: ShardId, after: Option<JobId>, limit: usize) -> Vec<ListingJob>;
+        writes begin_catch_up(catch_up: CatchUp) -> ();
         writes claim_turn(fence: Fence, id: JobId) -> bool;
         writes commit_listing(commit: ListingCommit) -> ListingJob;
         reads spool_page(job: JobId, sequence: u64) -> Option<Vec<u8>>;

@@ -28,6 +28,8 @@ pub const BY_TIME: &str = "by_time";
 pub const UNFILTERED: &str = "unfiltered";
 /// Filters by greater than, and has whole seconds.
 pub const SECONDS_AFTER: &str = "seconds_after";
+/// Lists everything each time, and takes no filter for its history either.
+pub const TIMELESS: &str = "timeless";
 /// Tells no time of creation.
 pub const UNDATED: &str = "undated";
 /// Lists everything in the order of changes, by offset, each time.
@@ -45,7 +47,7 @@ pub const BERLIN: &str = "berlin";
 /// Tells local times of Kolkata.
 pub const KOLKATA: &str = "kolkata";
 
-const ALL: [&str; 19] = [
+const ALL: [&str; 20] = [
     NEWEST_FIRST,
     WHOLE,
     LATE,
@@ -54,6 +56,7 @@ const ALL: [&str; 19] = [
     EXCLUSIVE,
     BY_TIME,
     UNFILTERED,
+    TIMELESS,
     SECONDS_AFTER,
     UNDATED,
     BY_CHANGE,
@@ -125,6 +128,11 @@ fn change(name: &str, spec: ObjectSpec) -> ObjectSpec {
             let history = Listing { order: Order::UpdatedAscending, ..spec.history };
             ObjectSpec { history, ..spec }
         }
+        TIMELESS => ObjectSpec {
+            live: live(CursorKind::Nothing, Order::Stable),
+            history: Listing { cursor: CursorKind::Nothing, ..spec.history },
+            ..spec
+        },
         UNFILTERED => ObjectSpec { history: Listing { cursor: CursorKind::Nothing, ..spec.history }, ..spec },
         MINUTES => ObjectSpec { granularity_ms: 60_000, ..spec },
         EXCLUSIVE => after(spec, 1),
@@ -194,7 +202,7 @@ impl Connector for Variant {
         match name {
             NEWEST_FIRST => Ok(request.query("sort", "updated_at").query("order", "desc")),
             BY_CHANGE => Ok(request.query("sort", "updated_at")),
-            WHOLE | UNTIMED => Ok(request.query("sort", "id")),
+            WHOLE | UNTIMED | TIMELESS => Ok(request.query("sort", "id")),
             BY_PLACE if job.kind == ListingKind::History => Ok(request.query("sort", "id")),
             EXCLUSIVE | SECONDS_AFTER => {
                 let after = job.updated_gte.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));

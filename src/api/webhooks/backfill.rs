@@ -104,7 +104,10 @@ pub(crate) async fn cancel_backfill(
 
 /// A webhook's back-fills, newest first.
 async fn jobs(api: &Api, webhook: &Webhook) -> Result<Vec<ListingJob>, ApiError> {
-    Ok(api.context.store.jobs_of_webhook(webhook.id, JOBS_MAX).await?)
+    let mut jobs = api.context.store.jobs_of_webhook(webhook.id, JOBS_MAX).await?;
+    // What was missed is caught up with by itself.
+    jobs.retain(|job| job.mode != JobMode::CatchUp);
+    Ok(jobs)
 }
 
 async fn open_job(api: &Api, webhook: &Webhook) -> Result<Option<ListingJob>, ApiError> {

@@ -7,7 +7,7 @@ use super::keys::DueKind;
 use super::listings::Passed;
 use super::lists::{self, Due};
 use super::txn::Txn;
-use super::{Pace, Units, feeds, leases, listings, notifications, webhooks};
+use super::{Pace, Units, behind, feeds, leases, listings, notifications, webhooks};
 use crate::ids::WebhookId;
 use crate::store::{
     ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Notification, NotificationEvent, Outcome,
@@ -79,6 +79,9 @@ fn pass(
         Stream::Live => {
             let before = state.position;
             state.position = before.max(passed.position);
+            if state.missed.is_some() && !behind::is_behind(txn, webhook, state.position)? {
+                state.missed = None;
+            }
             if let Some(Beside { job, held_from: Some(from) }) = state.beside
                 && before.sequence < from
                 && state.position.sequence >= from
@@ -90,7 +93,7 @@ fn pass(
         Stream::Listing(id) => {
             let Some((has_moved, job)) = listings::pass(txn, webhook, id, passed)? else { return Ok(false) };
             if !job.is_open() {
-                state.listing.take_if(|listing| *listing == id);
+                give_way(txn, webhook, state, id);
                 state.beside.take_if(|beside| beside.job == id);
             } else if job.spooled() == 0
                 && let Some(beside) = state.beside.as_mut().filter(|beside| beside.job == id)
@@ -99,6 +102,15 @@ fn pass(
             }
             Ok(has_moved)
         }
+    }
+}
+
+/// What the log waited for is over; a back-fill that waits too may go on.
+fn give_way(txn: &mut Txn<'_>, webhook: WebhookId, state: &mut DeliveryState, id: crate::ids::JobId) {
+    if state.listing.take_if(|listing| *listing == id).is_some()
+        && let Some(beside) = state.beside
+    {
+        txn.wake(Wake::JobChanged(beside.job, webhook));
     }
 }
 
@@ -117,7 +129,7 @@ pub(super) fn rest(txn: &mut Txn<'_>, webhook: WebhookId, is_resting: bool) -> R
 pub(super) fn leave_listing(txn: &mut Txn<'_>, webhook: WebhookId, job: crate::ids::JobId) -> Result<(), StoreError> {
     let Some(mut delivery) = delivery_row::delivery(txn, webhook)? else { return Ok(()) };
     let due_before = delivery.due();
-    delivery.state.listing.take_if(|listing| *listing == job);
+    give_way(txn, webhook, &mut delivery.state, job);
     delivery.state.beside.take_if(|beside| beside.job == job);
     delivery.state.retry.take_if(|retry| retry.stream == Stream::Listing(job));
     delivery_row::keep(txn, webhook, due_before, &delivery);

@@ -5,12 +5,12 @@ use super::keys::DueKind;
 use super::rows::{Reader, Writer, open};
 use super::txn::Txn;
 use crate::ids::{JobId, WebhookId};
-use crate::store::{Beside, DeliveryState, Position, Retry, ShardId, StoreError, Stream, WebhookHealth};
+use crate::store::{Beside, DeliveryState, Missed, Position, Retry, ShardId, StoreError, Stream, WebhookHealth};
 use chrono::{DateTime, Utc};
 
 pub(super) const WHAT: &str = "delivery";
-/// Format 1 knows of no back-fills beside the log.
-pub(super) const FORMAT: u8 = 2;
+/// Format 1 knows of no back-fills beside the log, format 2 of nothing missed.
+pub(super) const FORMAT: u8 = 3;
 
 /// The row. It exists as long as its webhook does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,12 @@ impl Delivery {
             write_job(row, beside.job);
             row.option(beside.held_from, Writer::u64);
         });
+        row.option(state.missed, |row, missed| {
+            row.option(missed.since, Writer::time);
+            row.u64(missed.sequence);
+            row.u64(missed.pages);
+            row.u8(u8::from(missed.lost_deletions));
+        });
         row.finish()
     }
 
@@ -69,12 +75,25 @@ impl Delivery {
                 .option(|row| Ok(WebhookHealth::Unhealthy { since: row.time()?, message: row.text()? }))?
                 .unwrap_or_default(),
             beside: None,
+            missed: None,
         };
         if format >= 2 {
             state.beside = row.option(|row| Ok(Beside { job: read_job(row)?, held_from: row.option(Reader::u64)? }))?;
         }
+        if format >= 3 {
+            state.missed = row.option(read_missed)?;
+        }
         Ok(Delivery { shard, is_resting, state })
     }
+}
+
+fn read_missed(row: &mut Reader<'_>) -> Result<Missed, StoreError> {
+    Ok(Missed {
+        since: row.option(Reader::time)?,
+        sequence: row.u64()?,
+        pages: row.u64()?,
+        lost_deletions: row.bool()?,
+    })
 }
 
 fn write_job(row: &mut Writer, job: JobId) {

@@ -51,6 +51,8 @@ trees! {
     LogHeads "log_heads",
     /// feed, sequence, chunk -> bytes
     LogPages "log_pages",
+    /// feed, record -> JSON: a deletion that some webhook has yet to be told of
+    Deletions "deletions",
     /// webhook -> how far it has been served
     Deliveries "deliveries",
     /// kind, shard, time, feed or webhook -> nothing

@@ -4,11 +4,11 @@ use super::engine::{Read, Tree};
 use super::keys::{self, Grave, Index};
 use super::rows::{load, save};
 use super::txn::Txn;
-use super::{Pace, Units, deliveries, delivery_row, head, leases, lists, notifications, pages, webhooks};
+use super::{Pace, Units, behind, deliveries, delivery_row, head, leases, lists, notifications, pages, webhooks};
 use crate::ids::{JobId, WebhookId};
 use crate::store::{
-    Beside, Fence, JobMode, JobState, ListingCommit, ListingJob, Listings, Notification, NotificationEvent, Position,
-    ShardId, StoreError, Wake,
+    Beside, CatchUp, Fence, JobMode, JobState, ListingCommit, ListingJob, Listings, Notification, NotificationEvent,
+    Position, ShardId, StoreError, Wake,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -45,22 +45,29 @@ fn of_webhook(read: &dyn Read, webhook: WebhookId) -> Result<Vec<ListingJob>, St
 /// Adds a job to a webhook that is there.
 pub(super) fn insert(txn: &mut Txn<'_>, mut new: ListingJob) -> Result<(), StoreError> {
     let webhook = webhooks::webhook(txn, new.webhook_id)?.ok_or(StoreError::Missing("webhook"))?;
-    let jobs = of_webhook(txn, webhook.id)?;
-    if jobs.iter().any(ListingJob::is_open) || txn.has(Tree::Jobs, new.id.as_bytes())? {
+    let is_in_the_way = |job: &ListingJob| job.is_open() && job.mode != JobMode::CatchUp;
+    if of_webhook(txn, webhook.id)?.iter().any(is_in_the_way) || txn.has(Tree::Jobs, new.id.as_bytes())? {
         return Err(StoreError::Exists("open listing job"));
     }
-    if let Some(oldest) = jobs.iter().rfind(|job| !job.is_open()).filter(|_| jobs.len() >= JOBS_MAX) {
-        remove(txn, oldest)?;
-    }
     (new.feed_id, new.shard) = (webhook.feed_id, webhook.shard);
-    txn.put(Tree::Index, Index::JobOfWebhook.key(&[webhook.id.as_bytes(), new.id.as_bytes()]), &[]);
     let mut delivery = delivery_row::delivery(txn, webhook.id)?.ok_or(StoreError::Missing("webhook"))?;
     match new.mode {
         JobMode::Initial => delivery.state.listing = Some(new.id),
         JobMode::Backfill => delivery.state.beside = Some(Beside { job: new.id, held_from: None }),
+        JobMode::CatchUp => return Err(StoreError::Conflict(WHAT)),
     }
     delivery_row::keep(txn, webhook.id, delivery.due(), &delivery);
-    keep(txn, &new)
+    add(txn, &new)
+}
+
+/// Adds a job's row, and forgets the oldest one that is over where there are too many.
+pub(super) fn add(txn: &mut Txn<'_>, new: &ListingJob) -> Result<(), StoreError> {
+    let jobs = of_webhook(txn, new.webhook_id)?;
+    if let Some(oldest) = jobs.iter().rfind(|job| !job.is_open()).filter(|_| jobs.len() >= JOBS_MAX) {
+        remove(txn, oldest)?;
+    }
+    txn.put(Tree::Index, Index::JobOfWebhook.key(&[new.webhook_id.as_bytes(), new.id.as_bytes()]), &[]);
+    keep(txn, new)
 }
 
 /// A back-fill's turn.
@@ -143,6 +150,7 @@ fn tell_end(txn: &mut Txn<'_>, job: &ListingJob) -> Result<(), StoreError> {
     let what = match job.mode {
         JobMode::Initial => "the initial history",
         JobMode::Backfill => "the back-fill",
+        JobMode::CatchUp => "what was missed",
     };
     let (code, description) = match &job.state {
         JobState::Failed { code, message } => (Some(code.clone()), format!("{what} cannot go on: {message}")),
@@ -182,7 +190,7 @@ pub(super) fn pass(
         job.delivered += records;
     }
     job.updated_at = at;
-    if is_last {
+    if is_last || (job.state == JobState::Listed && job.spooled() == 0) {
         bury_spool(txn, &job);
         job.state = JobState::Done;
         job.finished_at = Some(at);
@@ -243,6 +251,10 @@ impl<U: Units> Listings for U {
             let ids = lists::ids(read, &prefix, after.as_ref().map(|id| &id.as_bytes()[..]), limit)?;
             ids.into_iter().filter_map(|id| job(read, id).transpose()).collect()
         })
+    }
+
+    async fn begin_catch_up(&self, catch_up: CatchUp) -> Result<(), StoreError> {
+        self.write(Pace::Now, move |txn| behind::begin(txn, catch_up)).await
     }
 
     async fn claim_turn(&self, fence: Fence, id: JobId) -> Result<bool, StoreError> {

@@ -3,14 +3,11 @@
 use super::engine::{Read, Tree};
 use super::head::{self, Head};
 use super::txn::Txn;
-use super::{Pace, Units, arrivals, feeds, leases, ledger, pages};
+use super::{Pace, Units, arrivals, behind, feeds, leases, ledger, pages};
 use crate::ids::FeedId;
 use crate::log::EncodedPage;
-use crate::store::{ArrivalCommit, Arrived, Fence, Log, LogHead, StoreError, Wake};
+use crate::store::{ArrivalCommit, Arrived, KeptDeletion, Log, LogHead, StoreError, TRIM_PAGES_MAX, Trim, Wake};
 use async_trait::async_trait;
-
-/// Pages that one call trims.
-const TRIM_PAGES_MAX: u64 = 256;
 
 /// Adds pages to a log; empty ones are left out. The caller keeps the head.
 pub(super) fn append(
@@ -66,16 +63,18 @@ fn arrive(txn: &mut Txn<'_>, commit: ArrivalCommit) -> Result<Arrived, StoreErro
     Ok(Arrived::Kept)
 }
 
-fn trim(txn: &mut Txn<'_>, fence: Fence, feed: FeedId, before: u64) -> Result<u64, StoreError> {
-    leases::check(txn, fence)?;
+fn trim(txn: &mut Txn<'_>, trim: Trim) -> Result<u64, StoreError> {
+    leases::check(txn, trim.fence)?;
+    let feed = trim.feed;
     let mut head = head::head(txn, feed)?.ok_or(StoreError::Missing("feed"))?;
-    let until = before.min(head.log.end).min(head.log.start.saturating_add(TRIM_PAGES_MAX));
+    let until = trim.before.min(head.log.end).min(head.log.start.saturating_add(TRIM_PAGES_MAX));
     for sequence in head.log.start..until {
         let bytes = pages::remove(txn, Tree::LogPages, feed.as_bytes(), sequence)?;
         head.log.bytes = head.log.bytes.saturating_sub(bytes);
         head.log.start = sequence + 1;
     }
     head::keep(txn, feed, &head);
+    behind::remember(txn, trim, head.log.start)?;
     Ok(head.log.start)
 }
 
@@ -93,7 +92,16 @@ impl<U: Units> Log for U {
         self.write(Pace::Page, move |txn| arrive(txn, commit)).await
     }
 
-    async fn trim_log(&self, fence: Fence, feed: FeedId, before: u64) -> Result<u64, StoreError> {
-        self.write(Pace::Page, move |txn| trim(txn, fence, feed, before)).await
+    async fn trim_log(&self, pages: Trim) -> Result<u64, StoreError> {
+        self.write(Pace::Page, move |txn| trim(txn, pages)).await
+    }
+
+    async fn kept_deletions(
+        &self,
+        feed: FeedId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<KeptDeletion>, StoreError> {
+        self.read(|read| behind::kept(read, feed, after, limit))
     }
 }

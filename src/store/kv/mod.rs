@@ -8,6 +8,7 @@
 
 mod arrivals;
 mod audit;
+mod behind;
 mod calls;
 mod cleaning;
 mod connections;

@@ -15,8 +15,8 @@ use super::{calls, keys, leases, pages, progress, rows, sweeps, workspaces};
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, LedgerEntry, ListingJob, LogHead, Pause,
-    Position, Progress, Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
+    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, LedgerEntry, ListingJob, LogHead, Missed,
+    Pause, Position, Progress, Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -26,6 +26,7 @@ use std::fmt::Debug;
 
 const KEPT: &str = include_str!("samples/v1.txt");
 const KEPT_2: &str = include_str!("samples/v2.txt");
+const KEPT_3: &str = include_str!("samples/v3.txt");
 
 fn at() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 5_000_000).unwrap()
@@ -171,12 +172,16 @@ fn rows_of_deliveries_of_all_versions_are_read() {
         delivered: 56,
         delivered_at: Some(at()),
         beside: None,
+        missed: None,
     };
     let delivery = Delivery { shard: ShardId(7), is_resting: true, state };
     assert_eq!(Delivery::decode(&kept("delivery")).unwrap(), delivery);
     let beside = Some(Beside { job: JobId::from_bytes([6; 12]), held_from: Some(13) });
     let delivery = Delivery { state: DeliveryState { beside, ..delivery.state }, ..delivery };
-    compact_in(KEPT_2, "delivery", &delivery, &delivery.encode(), Delivery::decode);
+    assert_eq!(Delivery::decode(&kept_in(KEPT_2, "delivery")).unwrap(), delivery);
+    let missed = Some(Missed { since: Some(at()), sequence: 11, pages: 5, lost_deletions: true });
+    let delivery = Delivery { state: DeliveryState { missed, ..delivery.state }, ..delivery };
+    compact_in(KEPT_3, "delivery", &delivery, &delivery.encode(), Delivery::decode);
 }
 
 #[test]
