@@ -9,7 +9,7 @@ mod receiver;
 
 use anyhook::log::Found;
 use anyhook::outbound::guard::Guard;
-use anyhook::store::{JobMode, Position, Stream, Webhook, WebhookHealth};
+use anyhook::store::{JobMode, Missed, Position, Stream, Trim, Webhook, WebhookHealth};
 use anyhook_connectors::contract::Change;
 use axum::response::IntoResponse;
 use harness::{SECRET, World, limits};
@@ -422,4 +422,27 @@ async fn a_node_sends_for_the_shards_it_holds_alone() {
     world.context.leases.renew(&*world.context.store, &world.context.clock).await.unwrap();
     receiver.until(1).await;
     engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_behind_lists_from_the_earliest_run_of_all_that_it_does_not_read() {
+    for (event, since, resume_at) in [(Change::Updated, 100, 4), (Change::Deleted, 200, 2)] {
+        let world = World::new().await;
+        let receiver = Receiver::new().await;
+        let webhook = world.insert(world.webhook(&receiver.url, event)).await;
+        let at = |seconds| chrono::DateTime::from_timestamp(seconds, 0);
+        for from in [300, 200, 400, 100] {
+            world.log_from(webhook.feed_id, at(from)).await;
+        }
+        let fence = world.context.leases.lease(webhook.shard).unwrap().fence;
+        let missed = Missed { since: at(200), sequence: 0, pages: 2, lost_deletions: false };
+        let trim = Trim { missed: vec![(webhook.id, missed)], ..Trim::new(fence, webhook.feed_id, 2) };
+        world.context.store.trim_log(trim).await.unwrap();
+        let engine = world.start();
+        let state = world.until(webhook.id, |state| state.listing.is_some()).await;
+        assert_eq!((state.position.sequence, state.missed), (resume_at, None));
+        let job = world.context.store.job(state.listing.unwrap()).await.unwrap().unwrap();
+        assert_eq!((job.mode, job.updated_gte), (JobMode::CatchUp, at(since)));
+        engine.stop().await;
+    }
 }

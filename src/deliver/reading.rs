@@ -6,8 +6,9 @@ use super::cursor::{Cursor, Listing};
 use super::pages::{SharedPage, Source};
 use super::payload::PayloadType;
 use super::pump::Pump;
-use super::shared::Halt;
-use crate::ids::JobId;
+use super::shared::{Halt, Shared};
+use crate::ids::{FeedId, JobId};
+use crate::log::LogPage;
 use crate::store::{CatchUp, JobMode, ListingJob, LogHead, Missed, Position, Retry, Stream};
 use anyhook_connectors::contract::Change;
 use std::sync::Arc;
@@ -128,10 +129,12 @@ impl Pump {
         let inexact = spec.and_then(|spec| missed.what_is_inexact(webhook.event, spec));
         tracing::warn!(webhook_id = %webhook.id, pages = missed.pages, since = ?missed.since, inexact, "a webhook fell behind its log and catches up");
         let id = JobId::new(&context.clock, &context.random).map_err(|error| Halt::Later(error.to_string()))?;
+        let reads_on = webhook.event == Change::Deleted;
         let catch_up = CatchUp {
             fence: self.lease()?.fence,
             job: ListingJob::new(id, webhook, JobMode::CatchUp, at),
-            resume_at: if webhook.event == Change::Deleted { head.start } else { head.end },
+            resume_at: if reads_on { head.start } else { head.end },
+            skipped: if reads_on { None } else { skipped(&self.shared, webhook.feed_id, head).await? },
             call: missed_row(&self.subscriber, &missed, inexact, at),
         };
         context.store.begin_catch_up(catch_up).await?;
@@ -152,4 +155,20 @@ impl Pump {
             _ => self.live.position = position,
         }
     }
+}
+
+/// What is left of the log, as if it were missed: its pages may be of runs that began earlier than those of the pages
+/// that went. None where nothing is left.
+async fn skipped(shared: &Shared, feed: FeedId, head: &LogHead) -> Result<Option<Missed>, Halt> {
+    let mut all: Option<Missed> = None;
+    for sequence in head.start..head.end {
+        if shared.stop.is_cancelled() {
+            return Err(Halt::Stopped);
+        }
+        let stored = shared.context.store.log_page(feed, sequence).await?;
+        let since = stored.and_then(|stored| LogPage::meta_of(&stored).ok()?.from);
+        let page = Missed { since, sequence, pages: 1, lost_deletions: false };
+        all = Some(all.map_or(page, |all| all.and(page)));
+    }
+    Ok(all)
 }

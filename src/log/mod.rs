@@ -150,13 +150,7 @@ impl LogPage {
     /// objects and raws.
     pub fn decode(stored: &[u8], bytes_max: usize) -> Result<Self, LogPageError> {
         let mut rest = Reader(stored);
-        match rest.take(1)?[0] {
-            FORMAT => {}
-            newer if newer > FORMAT => return Err(LogPageError::Newer(newer)),
-            _ => return Err(LogPageError::Damaged("unknown format")),
-        }
-        let meta_bytes = rest.u32()?;
-        let meta = serde_json::from_slice(rest.take(meta_bytes)?).map_err(|_| LogPageError::Damaged("meta"))?;
+        let meta = read_meta(&mut rest)?;
         let (records, objects_bytes, raws_bytes) = (rest.u32()?, rest.u32()?, rest.u32()?);
         let table = rest.take(records.checked_mul(9).ok_or(LogPageError::Damaged("too many records"))?)?;
         let entries = table.chunks_exact(9).map(entry).collect::<Result<Vec<_>, _>>()?;
@@ -170,6 +164,11 @@ impl LogPage {
         }
         let body = Bytes::from(body);
         Ok(LogPage { meta, entries, objects: body.slice(..objects_bytes), raws: body.slice(objects_bytes..) })
+    }
+
+    /// What is known of a stored page as a whole, without its records.
+    pub fn meta_of(stored: &[u8]) -> Result<PageMeta, LogPageError> {
+        read_meta(&mut Reader(stored))
     }
 
     /// How many changes it holds.
@@ -218,6 +217,16 @@ impl LogPage {
         let end = end_of(&self.entries[range.end - 1]) as usize;
         of.slice(start.min(end)..end)
     }
+}
+
+fn read_meta(rest: &mut Reader<'_>) -> Result<PageMeta, LogPageError> {
+    match rest.take(1)?[0] {
+        FORMAT => {}
+        newer if newer > FORMAT => return Err(LogPageError::Newer(newer)),
+        _ => return Err(LogPageError::Damaged("unknown format")),
+    }
+    let meta_bytes = rest.u32()?;
+    serde_json::from_slice(rest.take(meta_bytes)?).map_err(|_| LogPageError::Damaged("meta"))
 }
 
 fn append(to: &mut Vec<u8>, json: &[u8]) {
@@ -294,6 +303,7 @@ mod tests {
             }
             let page = LogPage::decode(&builder.encode(&meta()).unwrap().bytes, 1 << 20).unwrap();
             prop_assert_eq!(page.len(), objects.len());
+            prop_assert_eq!(LogPage::meta_of(&builder.encode(&meta()).unwrap().bytes).unwrap(), meta());
             for (index, object) in objects.iter().enumerate() {
                 prop_assert_eq!(page.object(index), object.as_bytes());
                 prop_assert_eq!(page.raw(index), if with_raw { &b"raw"[..] } else { &b""[..] });

@@ -120,10 +120,13 @@ impl Trim {
 pub struct CatchUp {
     /// Proof of the shard's lease.
     pub fence: Fence,
-    /// Its listing job, of [`super::JobMode::CatchUp`]. Its range begins at the webhook's mark.
+    /// Its listing job, of [`super::JobMode::CatchUp`]. Its range begins where the webhook's mark or what is skipped does,
+    /// whichever is earlier.
     pub job: ListingJob,
     /// The page of the log that comes after it.
     pub resume_at: u64,
+    /// What is left of the log before that page, which is listed too.
+    pub skipped: Option<Missed>,
     /// The audit row that tells of it.
     pub call: ApiCall,
 }

@@ -172,6 +172,20 @@ impl World {
         store.commit_arrival(commit).await.unwrap();
     }
 
+    /// Logs one page of a run that began there.
+    pub(crate) async fn log_from(&self, feed: FeedId, from: Option<DateTime<Utc>>) {
+        let store = &self.context.store;
+        let expected_end = store.log_head(feed).await.unwrap().end;
+        let mut builder = LogPageBuilder::default();
+        builder.push(Change::Updated, br#"{"id":"1"}"#, None);
+        let made_at = self.context.clock.now();
+        let meta = PageMeta { found: Found::Virtual, made_at, from, token: None, is_last: false };
+        let pages = vec![builder.encode(&meta).unwrap()];
+        let appends = vec![ArrivalFeed { feed, expected_end, ledger: Vec::new(), pages }];
+        let commit = ArrivalCommit { connection: self.connection.id, appends, pings: Vec::new(), now: made_at };
+        store.commit_arrival(commit).await.unwrap();
+    }
+
     /// Adds a page of history.
     pub(crate) async fn list(&self, job: JobId, ids: &[&str], is_last: bool) {
         let changes: Vec<_> = ids.iter().map(|&id| (id, Change::Updated)).collect();

@@ -39,7 +39,7 @@ async fn kept(world: &World, webhook: &Webhook) -> Vec<String> {
 
 fn catch_up(world: &World, webhook: &Webhook, fence: Fence, resume_at: u64) -> CatchUp {
     let job = world.job(webhook, JobMode::CatchUp);
-    CatchUp { fence, job, resume_at, call: world.call(webhook, CallKind::Webhook, 1) }
+    CatchUp { fence, job, resume_at, skipped: None, call: world.call(webhook, CallKind::Webhook, 1) }
 }
 
 pub(crate) async fn what_is_trimmed_unread_leaves_a_mark(world: &World) {
@@ -128,7 +128,8 @@ pub(crate) async fn catching_up_takes_the_mark_and_moves_on(world: &World) {
     assert_eq!(begin(5).await, Err(StoreError::Conflict("position")), "it is not behind");
     let trim = Trim { missed: vec![(webhook.id, missed(7, 0, 2))], ..Trim::new(fence, webhook.feed_id, 2) };
     world.store.trim_log(trim).await.unwrap();
-    let new = catch_up(world, &webhook, fence, 4);
+    let skipped = Some(missed(5, 2, 2));
+    let new = CatchUp { skipped, ..catch_up(world, &webhook, fence, 4) };
     let id = new.job.id;
     let other = CatchUp { fence: Fence { epoch: fence.epoch + 1, ..fence }, ..new.clone() };
     assert!(matches!(world.store.begin_catch_up(other).await, Err(StoreError::Fenced(_))));
@@ -137,7 +138,7 @@ pub(crate) async fn catching_up_takes_the_mark_and_moves_on(world: &World) {
     assert_eq!((state.listing, state.missed), (Some(id), None));
     assert_eq!(state.position, Position { sequence: 4, offset: 0 });
     let job = world.store.job(id).await.unwrap().unwrap();
-    assert_eq!((job.updated_gte, job.missed), (Some(at(7)), Some(missed(7, 0, 2))));
+    assert_eq!((job.updated_gte, job.missed), (Some(at(5)), Some(missed(5, 0, 4))));
     assert_eq!(world.store.open_jobs(webhook.shard, None, 9).await.unwrap(), [job.clone()]);
     let query = anyhook::store::ApiCallQuery { webhook_id: Some(webhook.id), limit: 9, ..Default::default() };
     assert_eq!(world.store.api_calls(webhook.workspace_id, &query).await.unwrap().len(), 1);

@@ -105,7 +105,7 @@ pub(super) fn is_behind(read: &dyn Read, id: WebhookId, position: Position) -> R
 
 /// Makes a listing job of what a webhook missed.
 pub(super) fn begin(txn: &mut Txn<'_>, catch_up: CatchUp) -> Result<(), StoreError> {
-    let CatchUp { fence, mut job, resume_at, call } = catch_up;
+    let CatchUp { fence, mut job, resume_at, skipped, call } = catch_up;
     leases::check(txn, fence)?;
     let mut delivery = delivery_row::delivery(txn, job.webhook_id)?.ok_or(StoreError::Missing(webhooks::WHAT))?;
     let log = head::head(txn, job.feed_id)?.ok_or(StoreError::Missing("feed"))?.log;
@@ -121,6 +121,7 @@ pub(super) fn begin(txn: &mut Txn<'_>, catch_up: CatchUp) -> Result<(), StoreErr
     // A log that an older build has trimmed left no mark.
     let unknown = Missed { since: None, sequence, pages: log.start - sequence, lost_deletions: true };
     let missed = state.missed.take().unwrap_or(unknown);
+    let missed = skipped.map_or(missed, |skipped| missed.and(skipped));
     (job.updated_gte, job.missed) = (missed.since, Some(missed));
     state.listing = Some(job.id);
     state.position = Position { sequence: resume_at.clamp(log.start, log.end), offset: 0 };
