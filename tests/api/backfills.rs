@@ -198,7 +198,7 @@ async fn resuming_says_what_was_missed_and_what_may_be_missing() {
     let page = anyhook::log::EncodedPage { records: 1, bytes: vec![1] };
     let append = ArrivalFeed { feed: world.webhook.feed_id, expected_end: 0, ledger: Vec::new(), pages: vec![page] };
     let (connection, now) = (world.webhook.connection_id, world.server.context.clock.now());
-    let arrival = ArrivalCommit { connection, appends: vec![append], pings: Vec::new(), now };
+    let arrival = ArrivalCommit { connection, appends: vec![append], pings: Vec::new(), now, delivery: None };
     world.server.store.commit_arrival(arrival).await.unwrap();
     world.server.store.trim_log(Trim::new(fence, world.webhook.feed_id, 1)).await.unwrap();
     let resumed = world.server.call("PUT", &path, &json!({})).await.ok();
