@@ -182,7 +182,8 @@ impl World {
         let meta = PageMeta { found: Found::Virtual, made_at, from, token: None, is_last: false };
         let pages = vec![builder.encode(&meta).unwrap()];
         let appends = vec![ArrivalFeed { feed, expected_end, ledger: Vec::new(), pages }];
-        let commit = ArrivalCommit { connection: self.connection.id, appends, pings: Vec::new(), now: made_at };
+        let commit =
+            ArrivalCommit { connection: self.connection.id, appends, pings: Vec::new(), now: made_at, delivery: None };
         store.commit_arrival(commit).await.unwrap();
     }
 
