@@ -8,6 +8,7 @@ use anyhook::limits::BudgetLimits;
 use anyhook::simulator::{Fault, FaultRule, Object};
 use anyhook::store::*;
 use anyhook_connectors::model::ObjectType;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use support::vendor::Call;
@@ -296,4 +297,23 @@ async fn an_answer_that_nothing_changed_costs_nothing_where_the_vendor_does_not_
     }
     assert!(polls[0] <= 125, "two a minute: {polls:?}");
     assert!(polls[1] >= 650, "every five seconds: {polls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vendor_that_tells_by_a_time_what_is_unchanged_hides_no_change_of_the_same_second() {
+    let world = World::new(believed(Setup::contacts(3), vendors::MODIFIED, 600, MINUTE)).await;
+    let connection = world.connect_to(vendors::MODIFIED, "sandbox").await;
+    world.subscribe(&connection, Subscription::new("a").every(SECOND)).await;
+    world.run_for(10 * SECOND).await;
+    let mut changed = BTreeSet::new();
+    for phase in 0..20 {
+        // A poll may come between the two, and both have the same second.
+        for _ in 0..2 {
+            changed.insert(world.create(json!({})));
+            world.run_for(Duration::from_millis(130 + 40 * phase)).await;
+        }
+        world.run_for(5 * SECOND).await;
+        assert_eq!(world.ids("a", "VIRTUAL").into_iter().collect::<BTreeSet<_>>(), changed);
+    }
+    assert!(calls(&world).iter().any(|call| call.status == 304), "nothing was told to be unchanged");
 }

@@ -4,6 +4,7 @@ use super::budget::Caller;
 use super::commits::Commits;
 use super::diff::DiffRules;
 use super::error::PollError;
+use super::rate_headers;
 use super::reading::{Pass, Run};
 use super::sift::{self, PageForm, Sifted};
 use super::sweep::Look;
@@ -14,8 +15,11 @@ use crate::log::{Found, PageMeta};
 use crate::store::{LedgerEntry, PageCommit, Progress};
 use anyhook_connectors::contract::{Conditional, CursorKind, Next, Page, PageJob, Parent, Place, Verdict};
 use anyhook_connectors::walk::{Step, Walk};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
+
+/// How long a `Last-Modified` must be past before it tells one answer from the next.
+const LAST_MODIFIED_GRANULE: TimeDelta = TimeDelta::seconds(2);
 
 impl Run<'_> {
     /// Asks for one page.
@@ -26,13 +30,13 @@ impl Run<'_> {
         tally: &mut Tally,
     ) -> Result<VendorAnswer, PollError> {
         let mut request = self.connector.page_request(job)?;
-        if self.spec.conditional == Conditional::Etag
+        if let Some((_, condition)) = self.spec.conditional.headers()
             && job.place == Place::Start
             && !pass.window.is_baseline
             && !tally.look.as_ref().is_some_and(Look::must_list)
             && let Some(etag) = &pass.progress.etag
         {
-            request = request.header("if-none-match", etag.clone());
+            request = request.header(condition, etag.clone());
         }
         let caller = if pass.window.is_baseline { Caller::baseline(self.feed.id) } else { Caller::poll(self.feed.id) };
         let answer = self.vendors.call_costed(caller, self.connection, &request, &mut tally.cost).await?;
@@ -99,11 +103,7 @@ impl Run<'_> {
         if is_end {
             progress.cursor = page.cursor.clone().or(progress.cursor);
             if !answer.is_unchanged() {
-                let tag = answer
-                    .headers
-                    .get("etag")
-                    .filter(|_| self.spec.conditional == Conditional::Etag && pass.pages == 1);
-                progress.etag = tag.map(str::to_owned);
+                progress.etag = validator(self.spec.conditional, answer).filter(|_| pass.pages == 1);
             }
         }
         progress
@@ -179,4 +179,19 @@ impl Run<'_> {
         sift::sift(page, held, self.spec, &rules, forget_before, form)
             .map_err(|error| PollError::permanent("page", format!("a page could not be written: {error}")))
     }
+}
+
+/// What tells the vendor which answer is known. A `Last-Modified` has whole seconds: it stands for an answer only once
+/// nothing more can change within the one it shows (RFC 9110, section 8.8.2.2), which needs the vendor's own `Date`.
+fn validator(conditional: Conditional, answer: &VendorAnswer) -> Option<String> {
+    let (name, _) = conditional.headers()?;
+    let value = answer.headers.get(name)?;
+    if conditional == Conditional::LastModified {
+        let modified_at = DateTime::parse_from_rfc2822(value).ok()?;
+        let shown_at = rate_headers::date(&answer.headers)?;
+        if shown_at.signed_duration_since(modified_at) < LAST_MODIFIED_GRANULE {
+            return None;
+        }
+    }
+    Some(value.to_owned())
 }

@@ -16,6 +16,8 @@ pub struct Request<'a> {
     pub authorization: Option<&'a str>,
     /// Its `If-None-Match`.
     pub if_none_match: Option<&'a str>,
+    /// Its `If-Modified-Since`.
+    pub if_modified_since: Option<&'a str>,
     /// Its body.
     pub body: &'a [u8],
 }

@@ -88,7 +88,8 @@ impl Vendor {
     fn list(&mut self, object: Object, request: &Request<'_>, plan: &Plan, now_ms: i64) -> Answer {
         let table = &self.tables[object.index()];
         let tag = format!("W/\"{:x}-{:x}\"", table.revision(), xxh3_64(request.query.as_bytes()));
-        if plan.lists_as_asked() && request.if_none_match == Some(tag.as_str()) {
+        let shown_at = DateTime::from_timestamp_millis(table.shown_ms() + self.faults.skew_ms()).unwrap_or_default();
+        if plan.lists_as_asked() && is_unchanged(request, &tag, shown_at) {
             return Answer::empty(304).with("etag", tag);
         }
         let listed = Query::parse(object, request.query, self.settings.page_size_max, plan.zone)
@@ -97,7 +98,10 @@ impl Vendor {
             Ok(listed) => {
                 let answer = Answer { records: listed.records, ..Answer::json(200, listed.body) };
                 self.after_page(object, &listed.followed, plan, now_ms);
-                if plan.lists_as_asked() { answer.with("etag", tag) } else { answer }
+                if !plan.lists_as_asked() {
+                    return answer;
+                }
+                answer.with("etag", tag).with("last-modified", http_date(shown_at))
             }
             Err(QueryError::Invalid(message)) => Answer::error(400, "invalid_parameter", &message),
             Err(QueryError::BeyondWindow(message)) => Answer::error(400, "result_window", &message),
@@ -194,6 +198,17 @@ fn with_allowance(answer: Answer, allowance: Allowance) -> Answer {
         .with("x-ratelimit-limit", allowance.limit.to_string())
         .with("x-ratelimit-remaining", allowance.remaining.to_string())
         .with("x-ratelimit-reset", allowance.reset_s.to_string())
+}
+
+/// True where the request says that it knows this answer. A tag goes before a time (RFC 9110, section 13.2.2).
+fn is_unchanged(request: &Request<'_>, tag: &str, shown_at: DateTime<Utc>) -> bool {
+    match (request.if_none_match, request.if_modified_since) {
+        (Some(known), _) => known == tag,
+        (None, Some(known)) => {
+            DateTime::parse_from_rfc2822(known).is_ok_and(|known| shown_at.timestamp() <= known.timestamp())
+        }
+        (None, None) => false,
+    }
 }
 
 fn http_date(at: DateTime<Utc>) -> String {

@@ -38,6 +38,7 @@ pub(super) async fn handle(
         query: parts.uri.query().unwrap_or_default(),
         authorization: text(&parts.headers, header::AUTHORIZATION),
         if_none_match: text(&parts.headers, header::IF_NONE_MATCH),
+        if_modified_since: text(&parts.headers, header::IF_MODIFIED_SINCE),
         body: &body,
     });
     if answer.delay_ms > 0 {

@@ -51,6 +51,8 @@ pub(super) struct Table {
     changes: u64,
     next_number: u64,
     revision: u64,
+    /// When a change last showed.
+    shown_ms: i64,
 }
 
 impl Table {
@@ -65,6 +67,7 @@ impl Table {
             changes: 0,
             next_number: 1,
             revision: 0,
+            shown_ms: 0,
         }
     }
 
@@ -76,6 +79,11 @@ impl Table {
     /// Moves with each change that listings show.
     pub(super) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// When a change last showed; the epoch before the first.
+    pub(super) fn shown_ms(&self) -> i64 {
+        self.shown_ms
     }
 
     pub(super) fn take_number(&mut self) -> u64 {
@@ -156,6 +164,7 @@ impl Table {
             return; // what came after it shows already
         }
         self.revision += 1;
+        self.shown_ms = now_ms;
         let entry = self.entries.entry(number).or_default();
         if let Some(old) = &entry.listed {
             self.by_updated.remove((old.updated_ms, number));

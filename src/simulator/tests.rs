@@ -28,7 +28,15 @@ fn vendor(change: impl FnOnce(&mut SimulatorSettings)) -> Vendor {
 
 fn request<'a>(method: &'a str, target: &'a str, body: &'a str) -> Request<'a> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    Request { method, path, query, authorization: Some("Bearer sandbox"), if_none_match: None, body: body.as_bytes() }
+    Request {
+        method,
+        path,
+        query,
+        authorization: Some("Bearer sandbox"),
+        if_none_match: None,
+        if_modified_since: None,
+        body: body.as_bytes(),
+    }
 }
 
 fn get(vendor: &mut Vendor, target: &str, now: DateTime<Utc>) -> Answer {

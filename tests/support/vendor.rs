@@ -7,7 +7,7 @@ use anyhook::random::Random;
 use anyhook::simulator::{Answer, Request, Simulator, Transport};
 use async_trait::async_trait;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -60,6 +60,7 @@ impl SimVendor {
             query: request.url.query().unwrap_or_default(),
             authorization: header(AUTHORIZATION),
             if_none_match: header(IF_NONE_MATCH),
+            if_modified_since: header(IF_MODIFIED_SINCE),
             body: &body,
         };
         let answer = self.simulator.with(|vendor, now| vendor.answer(&asked, now));

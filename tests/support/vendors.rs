@@ -47,7 +47,7 @@ pub const BERLIN: &str = "berlin";
 /// Tells local times of Kolkata.
 pub const KOLKATA: &str = "kolkata";
 
-const ALL: [&str; 20] = [
+const ALL: [&str; 21] = [
     NEWEST_FIRST,
     WHOLE,
     LATE,
@@ -67,11 +67,14 @@ const ALL: [&str; 20] = [
     BERLIN,
     KOLKATA,
     FREE_304,
+    MODIFIED,
     APP_WIDE,
 ];
 
 /// Does not count answers of 304.
 pub const FREE_304: &str = "free_304";
+/// Tells by a time that nothing changed.
+pub const MODIFIED: &str = "modified";
 /// Says by a Retry-After of 77 that it is the app, over all accounts, that asked too much.
 pub const APP_WIDE: &str = "app_wide";
 
@@ -121,6 +124,7 @@ fn change(name: &str, spec: ObjectSpec) -> ObjectSpec {
             conditional: Conditional::Never,
             ..spec
         },
+        MODIFIED => ObjectSpec { conditional: Conditional::LastModified, ..spec },
         WHOLE | UNTIMED => ObjectSpec { live: live(CursorKind::Nothing, Order::Stable), ..spec },
         LATE => ObjectSpec { late_visibility_ms: 60_000, ..spec },
         SECONDS => ObjectSpec { granularity_ms: 1_000, ..spec },

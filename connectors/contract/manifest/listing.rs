@@ -74,6 +74,17 @@ pub enum Conditional {
     LastModified,
 }
 
+impl Conditional {
+    /// The answer's header that is kept, and the request's header that it is sent back in.
+    pub fn headers(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Conditional::Never => None,
+            Conditional::Etag => Some(("etag", "if-none-match")),
+            Conditional::LastModified => Some(("last-modified", "if-modified-since")),
+        }
+    }
+}
+
 /// How a listing is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listing {

@@ -105,6 +105,19 @@ fn an_unchanged_listing_is_304() {
 }
 
 #[test]
+fn a_listing_unchanged_since_a_time_is_304_and_a_tag_goes_before_that() {
+    let mut vendor = vendor(|_| {});
+    vendor.update(Object::Contacts, "con_00000001", Default::default(), after_ms(1).timestamp_millis()).unwrap();
+    let shown_at = get(&mut vendor, "/v1/contacts", after_ms(1)).header("last-modified").unwrap().to_owned();
+    let again = Request { if_modified_since: Some(&shown_at), ..request("GET", "/v1/contacts", "") };
+    assert_eq!(vendor.answer(&again, after_ms(5)).status, 304);
+    let other = Request { if_none_match: Some("other"), ..again };
+    assert_eq!(vendor.answer(&other, after_ms(5)).status, 200);
+    vendor.update(Object::Contacts, "con_00000001", Default::default(), after_ms(2_000).timestamp_millis()).unwrap();
+    assert_eq!(vendor.answer(&again, after_ms(2_000)).status, 200);
+}
+
+#[test]
 fn a_page_far_into_a_large_table_is_found_without_walking_there() {
     let mut vendor = vendor(|settings| settings.records = 20_000);
     let last = page(&mut vendor, "/v1/contacts?offset=19995", start());
