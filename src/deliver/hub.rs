@@ -10,13 +10,13 @@ use crate::context::Context;
 use crate::ids::{ConnectionId, WebhookId};
 use crate::store::{Fence, ShardId, StoreError, Wake};
 use futures_util::FutureExt;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -71,12 +71,12 @@ struct Hub {
     shared: Arc<Shared>,
     pumps: JoinSet<(WebhookId, Halt)>,
     pumps_max: usize,
-    running: HashMap<WebhookId, Arc<Signal>>,
+    running: BTreeMap<WebhookId, Arc<Signal>>,
     queue: Queue,
     readers: Readers,
     /// Shards to be looked through, and up to where they have been.
     scans: VecDeque<(ShardId, Option<WebhookId>)>,
-    known: HashMap<ShardId, Fence>,
+    known: BTreeMap<ShardId, Fence>,
     retries_at: Instant,
 }
 
@@ -85,11 +85,11 @@ impl Hub {
         Hub {
             pumps: JoinSet::new(),
             pumps_max: shared.context.limits.deliver.slots_max.max(1) * PUMPS_PER_SLOT,
-            running: HashMap::new(),
+            running: BTreeMap::new(),
             queue: Queue::default(),
             readers: Readers::default(),
             scans: VecDeque::new(),
-            known: HashMap::new(),
+            known: BTreeMap::new(),
             retries_at: Instant::now(),
             shared,
         }
@@ -105,23 +105,34 @@ impl Hub {
             let may_scan = !self.scans.is_empty() && self.queue.len() < self.pumps_max;
             let wait = timer.saturating_duration_since(Instant::now());
             tokio::select! {
+                biased;
                 () = shared.stop.cancelled() => break,
+                Ok(()) = leases.changed() => self.shards_changed(),
                 wake = wakes.recv() => match wake {
                     Ok(wake) => self.woken(wake).await,
                     Err(RecvError::Lagged(missed)) => self.lagged(missed),
                     Err(RecvError::Closed) => shared.stop.cancelled().await,
                 },
-                Ok(()) = leases.changed() => self.shards_changed(),
-                Some(ended) = self.pumps.join_next(), if !self.pumps.is_empty() => {
-                    if let Ok((webhook, halt)) = ended {
-                        self.ended(webhook, halt);
-                    }
-                }
-                () = shared.context.clock.sleep(wait) => self.tick().await,
-                () = std::future::ready(()), if may_scan => self.scan().await,
+                Some(ended) = self.pumps.join_next(), if !self.pumps.is_empty() => self.joined(ended),
+                () = shared.context.clock.sleep(wait) => {}
+                () = std::future::ready(()), if may_scan => {}
+            }
+            // Whatever came first, the others have their turn: none waits for another that does not end.
+            while let Some(ended) = self.pumps.try_join_next() {
+                self.joined(ended);
+            }
+            self.tick().await;
+            if may_scan {
+                self.scan().await;
             }
         }
         self.drain().await;
+    }
+
+    fn joined(&mut self, ended: Result<(WebhookId, Halt), JoinError>) {
+        if let Ok((webhook, halt)) = ended {
+            self.ended(webhook, halt);
+        }
     }
 
     /// Lets attempts that are under way end.
@@ -234,7 +245,7 @@ impl Hub {
     /// Looks through shards that were won.
     fn shards_changed(&mut self) {
         let leases = &self.shared.context.leases;
-        let held: HashMap<ShardId, Fence> =
+        let held: BTreeMap<ShardId, Fence> =
             leases.shards().into_iter().filter_map(|shard| Some((shard, leases.lease(shard)?.fence))).collect();
         for (shard, fence) in &held {
             if self.known.get(shard) != Some(fence) {

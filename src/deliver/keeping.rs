@@ -51,6 +51,7 @@ impl Pump {
                 return Ok(true);
             }
             tokio::select! {
+                biased;
                 kept = self.commits.next() => match kept {
                     None => return Ok(self.signal.is_raised()),
                     Some(kept) => kept?,

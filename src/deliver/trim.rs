@@ -9,7 +9,7 @@ use crate::ids::FeedId;
 use crate::log::LogPage;
 use crate::store::{LogHead, ShardId, StoreError, TRIM_PAGES_MAX, Trim, WebhookHealth};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -27,7 +27,7 @@ pub(super) const PAGES_PER_TRIM: u64 = 64;
 /// Feeds whose logs moved, and when each is to be trimmed.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    due: Mutex<HashMap<FeedId, (ShardId, Instant)>>,
+    due: Mutex<BTreeMap<FeedId, (ShardId, Instant)>>,
     notify: Notify,
 }
 
@@ -47,7 +47,7 @@ impl Marks {
     fn take_due(&self) -> Vec<(FeedId, ShardId)> {
         let now = Instant::now();
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        due.extract_if(|_, (_, at)| *at <= now).map(|(feed, (shard, _))| (feed, shard)).collect()
+        due.extract_if(.., |_, (_, at)| *at <= now).map(|(feed, (shard, _))| (feed, shard)).collect()
     }
 }
 
@@ -55,6 +55,7 @@ impl Marks {
 pub(super) async fn run(shared: Arc<Shared>) {
     loop {
         tokio::select! {
+            biased;
             () = shared.stop.cancelled() => return,
             () = shared.marks.notify.notified() => {}
             () = shared.context.clock.sleep(Duration::from_secs(1)) => {}

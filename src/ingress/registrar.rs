@@ -48,12 +48,8 @@ pub async fn run(context: Context, vendors: Arc<Vendors>, stop: CancellationToke
         registrar.start_tasks();
         let next = registrar.next_retry();
         tokio::select! {
+            biased;
             () = stop.cancelled() => break,
-            wake = wakes.recv() => match wake {
-                Ok(wake) => registrar.woken(wake).await,
-                Err(RecvError::Lagged(_)) => registrar.look_through().await,
-                Err(RecvError::Closed) => break,
-            },
             changed = shards.changed() => match changed {
                 Ok(()) => registrar.look_through().await,
                 Err(_) => break,
@@ -63,6 +59,11 @@ pub async fn run(context: Context, vendors: Arc<Vendors>, stop: CancellationToke
                 Err(error) => tracing::error!(%error, "a registration broke off"),
             },
             () = tokio::time::sleep_until(next), if !registrar.retries.is_empty() => registrar.retry_due(),
+            wake = wakes.recv() => match wake {
+                Ok(wake) => registrar.woken(wake).await,
+                Err(RecvError::Lagged(_)) => registrar.look_through().await,
+                Err(RecvError::Closed) => break,
+            },
         }
     }
     // A registration that was asked for is written down before this ends, or it would be asked for twice.

@@ -8,7 +8,7 @@ use super::listing::{JobWalk, Listing};
 use super::transport::Vendors;
 use crate::ids::{FeedId, JobId};
 use crate::store::{JobMode, JobState, ListingJob, ShardId, StoreError, Wake};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
@@ -28,7 +28,7 @@ struct Known {
     /// Fetching now; true if woken meanwhile.
     running: HashMap<JobId, bool>,
     /// Waiting for their feed's first poll.
-    waiting: HashMap<FeedId, HashSet<JobId>>,
+    waiting: HashMap<FeedId, BTreeSet<JobId>>,
     /// Of jobs that rest.
     walks: HashMap<JobId, JobWalk>,
 }
@@ -68,6 +68,7 @@ impl Jobs {
         self.scan_all().await;
         loop {
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => break,
                 Some(feed) = started.recv() => self.feed_started(feed),
                 _ = leases.changed() => self.scan_all().await,
@@ -182,8 +183,9 @@ impl Jobs {
             let wait = limits.retry_base_ms.saturating_mul(2 << failures.min(20)).min(limits.failure_wait_max_ms);
             let wait = Duration::from_millis(self.vendors.context.random.up_to(wait).max(limits.retry_base_ms));
             tokio::select! {
-                () = self.vendors.context.clock.sleep(wait) => {}
+                biased;
                 () = self.hurry.notified() => {}
+                () = self.vendors.context.clock.sleep(wait) => {}
             }
         }
     }

@@ -65,11 +65,12 @@ impl Scheduler {
                 }
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
-                () = self.vendors.context.clock.sleep_until(next) => {}
-                () = self.ended.notified() => {}
                 _ = leases.changed() => last_look = None,
+                () = self.ended.notified() => {}
                 () = feed_due(&mut wakes) => {}
+                () = self.vendors.context.clock.sleep_until(next) => {}
             }
         }
         self.tasks.close();
