@@ -6,7 +6,7 @@ use crate::store::{Lease, SHARDS, ShardId, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 /// Holds this node's leases.
@@ -15,13 +15,27 @@ pub struct LeaseKeeper {
     node: NodeId,
     ttl_ms: u64,
     held: RwLock<HashMap<ShardId, Lease>>,
-    changed: watch::Sender<u64>,
+    changed: broadcast::Sender<()>,
+}
+
+/// Hears of shards that were won or lost. Those who wait are woken in the order in which they began to, so that a
+/// simulated life repeats.
+#[derive(Debug)]
+pub struct Changes(broadcast::Receiver<()>);
+
+impl Changes {
+    /// Waits for a change since the last time this was asked; never returns once there can be none.
+    pub async fn changed(&mut self) {
+        if let Err(RecvError::Closed) = self.0.recv().await {
+            std::future::pending().await
+        }
+    }
 }
 
 impl LeaseKeeper {
     /// A keeper that holds nothing yet.
     pub fn new(node: NodeId, ttl_ms: u64) -> Self {
-        LeaseKeeper { node, ttl_ms, held: RwLock::default(), changed: watch::Sender::new(0) }
+        LeaseKeeper { node, ttl_ms, held: RwLock::default(), changed: broadcast::Sender::new(1) }
     }
 
     /// This node.
@@ -42,16 +56,21 @@ impl LeaseKeeper {
     }
 
     /// Changes whenever a shard was won or lost.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    pub fn changes(&self) -> Changes {
+        Changes(self.changed.subscribe())
     }
 
     /// Forgets a shard that turned out to be another's.
     pub fn lost(&self, shard: ShardId) {
         let gone = self.held.write().unwrap_or_else(PoisonError::into_inner).remove(&shard).is_some();
         if gone {
-            self.changed.send_modify(|count| *count += 1);
+            self.tell();
         }
+    }
+
+    /// Whether anybody listens does not matter.
+    fn tell(&self) {
+        let _ = self.changed.send(());
     }
 
     /// Renews what is held and takes what is free, once.
@@ -64,7 +83,7 @@ impl LeaseKeeper {
         *held = leases;
         drop(held);
         if is_changed {
-            self.changed.send_modify(|count| *count += 1);
+            self.tell();
         }
         Ok(())
     }

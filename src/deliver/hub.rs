@@ -107,7 +107,7 @@ impl Hub {
             tokio::select! {
                 biased;
                 () = shared.stop.cancelled() => break,
-                Ok(()) = leases.changed() => self.shards_changed(),
+                () = leases.changed() => self.shards_changed(),
                 wake = wakes.recv() => match wake {
                     Ok(wake) => self.woken(wake).await,
                     Err(RecvError::Lagged(missed)) => self.lagged(missed),

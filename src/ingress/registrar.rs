@@ -50,10 +50,7 @@ pub async fn run(context: Context, vendors: Arc<Vendors>, stop: CancellationToke
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            changed = shards.changed() => match changed {
-                Ok(()) => registrar.look_through().await,
-                Err(_) => break,
-            },
+            () = shards.changed() => registrar.look_through().await,
             Some(done) = registrar.tasks.join_next() => match done {
                 Ok(settled) => registrar.settled(settled),
                 Err(error) => tracing::error!(%error, "a registration broke off"),

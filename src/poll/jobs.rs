@@ -71,7 +71,7 @@ impl Jobs {
                 biased;
                 () = self.stop.cancelled() => break,
                 Some(feed) = started.recv() => self.feed_started(feed),
-                _ = leases.changed() => self.scan_all().await,
+                () = leases.changed() => self.scan_all().await,
                 () = self.vendors.context.clock.sleep(SCAN_EVERY) => self.scan_all().await,
                 wake = wakes.recv() => match wake {
                     Ok(Wake::JobChanged(job, _)) => self.wake(job),

@@ -67,7 +67,7 @@ impl Scheduler {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = leases.changed() => last_look = None,
+                () = leases.changed() => last_look = None,
                 () = self.ended.notified() => {}
                 () = feed_due(&mut wakes) => {}
                 () = self.vendors.context.clock.sleep_until(next) => {}
