@@ -21,9 +21,14 @@ const CALLS_AT_ONCE_MAX: u32 = 50_000;
 /// What outlives engines.
 pub struct Disk {
     pub store: Arc<MemoryStore>,
-    pub is_away: AtomicBool,
-    /// Calls until the engine dies; negative for never.
-    pub fuel: AtomicI64,
+    is_away: AtomicBool,
+    /// Calls until an engine dies; negative for never.
+    fuel: AtomicI64,
+    /// Whether the call at which it dies is kept.
+    is_last_kept: AtomicBool,
+    has_circles: AtomicBool,
+    /// When each engine began, and ended.
+    engines: Mutex<Vec<(Instant, Option<Instant>)>>,
     random: Mutex<fastrand::Rng>,
     latency_us_max: u64,
 }
@@ -34,13 +39,38 @@ impl Disk {
             store: Arc::new(store),
             is_away: AtomicBool::new(false),
             fuel: AtomicI64::new(-1),
+            is_last_kept: AtomicBool::new(false),
+            has_circles: AtomicBool::new(false),
+            engines: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             latency_us_max,
         })
     }
 
-    fn chance(&self) -> bool {
-        self.random.lock().unwrap().bool()
+    /// Takes no more writes, or does again.
+    pub fn be_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::Relaxed);
+    }
+
+    /// An engine dies at this call from now, before what it asks for is kept or right after.
+    pub fn die_at(&self, calls: i64, is_kept: bool) {
+        self.is_last_kept.store(is_kept, Ordering::Relaxed);
+        self.fuel.store(calls, Ordering::Relaxed);
+    }
+
+    /// No engine dies any more.
+    pub fn live_on(&self) {
+        self.fuel.store(-1, Ordering::Relaxed);
+    }
+
+    /// True once an engine went round in circles without any time passing; it is dead then.
+    pub fn has_circles(&self) -> bool {
+        self.has_circles.load(Ordering::Relaxed)
+    }
+
+    /// When an engine began, and when it ended if it has.
+    pub fn engine(&self, number: usize) -> (Instant, Option<Instant>) {
+        self.engines.lock().unwrap()[number]
     }
 
     fn latency(&self) -> Duration {
@@ -54,6 +84,10 @@ pub struct EngineStore {
     clock: Clock,
     /// The engine is dead: nothing it asks for is ever answered.
     pub dead: CancellationToken,
+    /// Counts engines.
+    pub number: usize,
+    /// Leases can be neither taken nor renewed.
+    pub is_cut_off: AtomicBool,
     /// Commits of pages under way by feed, and whether one has failed: those behind it fail too.
     commits: Mutex<HashMap<FeedId, (u32, bool)>>,
     calls: Mutex<(Instant, u32)>,
@@ -62,7 +96,19 @@ pub struct EngineStore {
 impl EngineStore {
     pub fn new(disk: Arc<Disk>, clock: Clock) -> Self {
         let calls = Mutex::new((Instant::now(), 0));
-        EngineStore { disk, clock, dead: CancellationToken::new(), commits: Mutex::default(), calls }
+        let number = {
+            let mut engines = disk.engines.lock().unwrap();
+            engines.push((Instant::now(), None));
+            engines.len() - 1
+        };
+        let (dead, is_cut_off) = (CancellationToken::new(), AtomicBool::new(false));
+        EngineStore { disk, clock, dead, number, is_cut_off, commits: Mutex::default(), calls }
+    }
+
+    /// Ends the engine.
+    pub fn die(&self) {
+        self.dead.cancel();
+        self.disk.engines.lock().unwrap()[self.number].1.get_or_insert_with(Instant::now);
     }
 
     /// Never returns once the engine is dead.
@@ -75,9 +121,10 @@ impl EngineStore {
     async fn call<T>(&self, writes: bool, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         self.live().await;
         self.notice_circles();
+        self.live().await;
         let dies = self.disk.fuel.load(Ordering::Relaxed) >= 0 && self.disk.fuel.fetch_sub(1, Ordering::Relaxed) == 0;
-        if dies && self.disk.chance() {
-            self.dead.cancel();
+        if dies && !self.disk.is_last_kept.load(Ordering::Relaxed) {
+            self.die();
             self.live().await;
         }
         if writes && self.disk.is_away.load(Ordering::Relaxed) {
@@ -85,7 +132,7 @@ impl EngineStore {
         }
         let result = work.await;
         if dies {
-            self.dead.cancel();
+            self.die();
         }
         self.live().await;
         let latency = self.disk.latency();
@@ -104,8 +151,8 @@ impl EngineStore {
             *calls = (Instant::now(), 0);
         }
         if calls.1 == CALLS_AT_ONCE_MAX {
-            eprintln!("the engine goes round in circles without any time passing");
-            std::process::abort();
+            self.disk.has_circles.store(true, Ordering::Relaxed);
+            self.die();
         }
     }
 
@@ -212,11 +259,33 @@ pass_on! {
     impl Notifications {
         reads notifications(workspace: WorkspaceId, query: &NotificationQuery) -> Vec<Notification>;
     }
-    impl Leases {
-        writes hold_shards(node: NodeId, now: DateTime<Utc>, ttl_ms: u64, want: u16) -> Vec<Lease>;
-        writes release_shards(node: NodeId) -> ();
-        reads pause(quota: &str) -> Option<Pause>;
-        writes extend_pause(quota: &str, pause: Pause) -> ();
+}
+
+#[async_trait]
+impl Leases for EngineStore {
+    async fn hold_shards(
+        &self,
+        node: NodeId,
+        now: DateTime<Utc>,
+        ttl_ms: u64,
+        want: u16,
+    ) -> Result<Vec<Lease>, StoreError> {
+        if self.is_cut_off.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("leases cannot be renewed".to_owned()));
+        }
+        self.call(true, self.disk.store.hold_shards(node, now, ttl_ms, want)).await
+    }
+
+    async fn release_shards(&self, node: NodeId) -> Result<(), StoreError> {
+        self.call(true, self.disk.store.release_shards(node)).await
+    }
+
+    async fn pause(&self, quota: &str) -> Result<Option<Pause>, StoreError> {
+        self.call(false, self.disk.store.pause(quota)).await
+    }
+
+    async fn extend_pause(&self, quota: &str, pause: Pause) -> Result<(), StoreError> {
+        self.call(true, self.disk.store.extend_pause(quota, pause)).await
     }
 }
 

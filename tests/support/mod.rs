@@ -40,6 +40,8 @@ pub struct Setup {
     pub latency_ms_max: u64,
     pub store_latency_us_max: u64,
     pub starts_at: DateTime<Utc>,
+    /// Records that the vendor gives in a page, however many are asked for.
+    pub page_max: u32,
 }
 
 impl Default for Setup {
@@ -48,7 +50,15 @@ impl Default for Setup {
         let simulator =
             SimulatorSettings { records: 0, objects: vec![Object::Contacts], rate_limit: 0, ..Default::default() };
         let starts_at = "2026-03-02T09:00:00.250Z".parse().unwrap();
-        Setup { seed: 1, simulator, limits: Limits::default(), latency_ms_max: 20, store_latency_us_max: 0, starts_at }
+        Setup {
+            seed: 1,
+            simulator,
+            limits: Limits::default(),
+            latency_ms_max: 20,
+            store_latency_us_max: 0,
+            starts_at,
+            page_max: u32::MAX,
+        }
     }
 }
 
@@ -127,6 +137,7 @@ impl Subscription {
 struct Running {
     engine: Engine,
     store: Arc<EngineStore>,
+    node: NodeId,
 }
 
 /// Everything there is.
@@ -138,9 +149,13 @@ pub struct World {
     pub workspace: WorkspaceId,
     pub inbox: Arc<Mutex<Inbox>>,
     pub calls: Arc<Mutex<Vec<Call>>>,
+    /// Records that were listed broken.
+    pub spoiled: Arc<Mutex<BTreeSet<String>>>,
     setup: Setup,
     vault: Arc<Vault>,
     running: Option<Running>,
+    /// One that was running before another took over.
+    ousted: Option<Running>,
 }
 
 impl World {
@@ -180,9 +195,11 @@ impl World {
             workspace,
             inbox: Arc::default(),
             calls: Arc::default(),
+            spoiled: Arc::default(),
             setup,
             vault,
             running: None,
+            ousted: None,
             clock,
             random,
         }
@@ -198,7 +215,9 @@ impl World {
             clock: self.clock.clone(),
             random: self.random.clone(),
             latency_ms_max: self.setup.latency_ms_max,
+            page_max: self.setup.page_max,
             calls: self.calls.clone(),
+            spoiled: self.spoiled.clone(),
             engine: store.clone(),
         };
         let destinations = SimReceiver {
@@ -224,7 +243,7 @@ impl World {
         let dead = store.dead.clone();
         // An engine may die while it starts, or find no disk.
         if let Some(Ok(engine)) = dead.run_until_cancelled(started).await {
-            self.running = Some(Running { engine, store });
+            self.running = Some(Running { engine, store, node });
         }
     }
 
@@ -236,16 +255,34 @@ impl World {
         }
     }
 
-    /// Ends the engine at once: nothing it does any more has an effect.
+    /// Ends the engine at once, and one that it took over from: nothing they do any more has an effect.
     pub fn crash(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.store.dead.cancel();
+        for running in self.running.take().into_iter().chain(self.ousted.take()) {
+            running.store.die();
         }
     }
 
-    /// Lets the engine die at its n-th call of the store from now.
-    pub fn crash_at_call(&self, count: i64) {
-        self.disk.fuel.store(count, Ordering::Relaxed);
+    /// Another node takes all leases from the engine, and gives them up this much later.
+    pub async fn lose_leases(&self, for_long: Duration) {
+        let Some(running) = &self.running else { return };
+        let other = NodeId::new(&self.clock, &self.random).unwrap();
+        let ttl_ms = u64::try_from(for_long.as_millis()).unwrap();
+        self.disk.store.release_shards(running.node).await.unwrap();
+        self.disk.store.hold_shards(other, self.clock.now(), ttl_ms, SHARDS).await.unwrap();
+    }
+
+    /// The engine cannot renew its leases any more. Once they have ended another one takes over, beside the first.
+    pub async fn take_over(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        running.store.is_cut_off.store(true, Ordering::Relaxed);
+        self.run_for(Duration::from_millis(self.setup.limits.store.lease_ttl_ms + 50)).await;
+        if let Some(before) = self.ousted.replace(running) {
+            before.store.die();
+        }
+        self.start().await;
+        if let Some(ousted) = &self.ousted {
+            ousted.store.is_cut_off.store(false, Ordering::Relaxed);
+        }
     }
 
     /// True if the engine died by itself.
@@ -291,6 +328,11 @@ impl World {
     }
 
     // The vendor.
+
+    /// What the vendor's clock shows.
+    pub fn vendor_time(&self) -> DateTime<Utc> {
+        self.simulator.with(|vendor, now| vendor.time(now))
+    }
 
     pub fn create(&self, fields: Value) -> String {
         let Value::Object(fields) = fields else { panic!("fields are an object") };

@@ -6,10 +6,13 @@ use anyhook::outbound::{Outbound, OutboundError, OutboundRequest, OutboundRespon
 use anyhook::random::Random;
 use anyhook::simulator::{Answer, Request, Simulator, Transport};
 use async_trait::async_trait;
+use chrono::DateTime;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Where the vendor lives.
 pub const VENDOR_URL: &str = "http://vendor.test";
@@ -17,11 +20,18 @@ pub const VENDOR_URL: &str = "http://vendor.test";
 /// A request that the vendor got.
 #[derive(Debug, Clone)]
 pub struct Call {
-    pub at: tokio::time::Instant,
+    pub at: Instant,
     /// When it had answered.
-    pub until: tokio::time::Instant,
+    pub until: Instant,
     pub target: String,
     pub status: u16,
+    /// The number of the engine that asked, and when it did.
+    pub engine: usize,
+    pub sent_at: Instant,
+    /// When it had the answer; none where it got none.
+    pub answered_at: Option<Instant>,
+    /// How long it was told to wait.
+    pub pause: Option<Duration>,
 }
 
 /// The way to the simulator.
@@ -30,7 +40,9 @@ pub struct SimVendor {
     pub clock: Clock,
     pub random: Random,
     pub latency_ms_max: u64,
+    pub page_max: u32,
     pub calls: Arc<Mutex<Vec<Call>>>,
+    pub spoiled: Arc<Mutex<BTreeSet<String>>>,
     pub engine: Arc<EngineStore>,
 }
 
@@ -51,13 +63,15 @@ impl SimVendor {
     }
 
     async fn answer(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
+        let sent_at = Instant::now();
         self.travel().await;
         let body = request.body.concat();
+        let query = self.less(request.url.query().unwrap_or_default());
         let header = |name: HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
         let asked = Request {
             method: request.method.as_str(),
             path: request.url.path(),
-            query: request.url.query().unwrap_or_default(),
+            query: &query,
             authorization: header(AUTHORIZATION),
             if_none_match: header(IF_NONE_MATCH),
             if_modified_since: header(IF_MODIFIED_SINCE),
@@ -65,13 +79,56 @@ impl SimVendor {
         };
         let answer = self.simulator.with(|vendor, now| vendor.answer(&asked, now));
         let target = request.url[url::Position::BeforePath..].to_owned();
-        let at = tokio::time::Instant::now();
+        self.note_spoiled(&answer.body);
+        let (at, status, pause) = (Instant::now(), answer.status, told_pause(&answer));
         let until = at + Duration::from_millis(answer.delay_ms);
-        self.calls.lock().unwrap().push(Call { at, until, target, status: answer.status });
+        let (engine, answered_at) = (self.engine.number, None);
+        let call = Call { at, until, target, status, engine, sent_at, answered_at, pause };
+        let index = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(call);
+            calls.len() - 1
+        };
         self.clock.sleep(Duration::from_millis(answer.delay_ms)).await;
         self.travel().await;
-        respond(answer, request.body_bytes_max).await
+        let response = respond(answer, request.body_bytes_max).await?;
+        self.calls.lock().unwrap()[index].answered_at = Some(Instant::now());
+        Ok(response)
     }
+
+    /// A query for no more records than the vendor gives.
+    fn less(&self, query: &str) -> String {
+        let limited = |pair: &str| match pair.strip_prefix("limit=").and_then(|limit| limit.parse::<u32>().ok()) {
+            Some(limit) => format!("limit={}", limit.min(self.page_max)),
+            None => pair.to_owned(),
+        };
+        query.split('&').map(limited).collect::<Vec<_>>().join("&")
+    }
+
+    /// Remembers the record that a page shows broken, as the fault for it writes it.
+    fn note_spoiled(&self, body: &[u8]) {
+        const BROKEN: &str = r#"","updated_at":"never"}"#;
+        let text = String::from_utf8_lossy(body);
+        if let Some((before, _)) = text.split_once(BROKEN)
+            && let Some((_, id)) = before.rsplit_once('"')
+        {
+            self.spoiled.lock().unwrap().insert(id.to_owned());
+        }
+    }
+}
+
+/// How long an answer asks to wait with anything else: because of too many requests, or with none left.
+fn told_pause(answer: &Answer) -> Option<Duration> {
+    let header = |name: &str| answer.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+    if answer.status == 429 {
+        return header("retry-after")?.parse().ok().map(Duration::from_secs);
+    }
+    if !matches!(answer.status, 200 | 304) || header("x-ratelimit-remaining") != Some("0") {
+        return None;
+    }
+    let date = DateTime::parse_from_rfc2822(header("date")?).ok()?.timestamp();
+    let reset: i64 = header("x-ratelimit-reset")?.parse().ok()?;
+    u64::try_from(reset - date).ok().map(Duration::from_secs)
 }
 
 async fn respond(answer: Answer, body_bytes_max: usize) -> Result<OutboundResponse, OutboundError> {

@@ -1,0 +1,1 @@
+//! Lives that failed once.
