@@ -135,10 +135,12 @@ impl Walk {
     }
 
     /// True while every record up to the last one seen has been listed: the order is by `updated_at`, oldest first,
-    /// and the answers kept to it. Only then may a watermark move before the end.
+    /// the answers kept to it, and the last page did not make the walk step back. Only then may a watermark move before
+    /// the end.
     pub fn ascends(&self) -> bool {
         self.listing.order == Order::UpdatedAscending
             && self.ordered
+            && self.stride == 0
             && (self.seeking || self.listing.paging == Paging::Token)
     }
 

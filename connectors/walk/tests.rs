@@ -261,6 +261,19 @@ fn a_last_page_that_does_not_overlap_is_no_end() {
 }
 
 #[test]
+fn a_page_behind_a_gap_moves_no_watermark() {
+    let mut vendor = Vendor::new(ASCENDING, &[7, 7, 7, 7, 7, 7, 9]);
+    let mut walk = new_walk(ASCENDING, Some(7), 4);
+    walk.step(&vendor.answer(&walk)).unwrap();
+    assert!(walk.ascends());
+    vendor.records.drain(0..3);
+    walk.step(&vendor.answer(&walk)).unwrap();
+    assert!(!walk.ascends(), "records of the tied time were passed over, and later ones were seen");
+    walk.step(&vendor.answer(&walk)).unwrap();
+    assert!(walk.ascends(), "it has stepped back");
+}
+
+#[test]
 fn a_record_that_cannot_be_read_holds_its_place_in_the_overlap() {
     let bad = || BadRecord { id: None, error: RecordError(String::new()), raw: "{\"x\":1}".to_owned() };
     let mut walk = new_walk(STABLE, None, 2);

@@ -2,7 +2,7 @@
 
 use crate::life::{Backfill, Failure, Life, Record, Spans, Subscriber};
 use crate::plan::{Act, seconds};
-use crate::support::Subscription;
+use crate::support::{Subscription, vendors};
 use anyhook::ids::JobId;
 use anyhook::store::*;
 use serde_json::json;
@@ -30,11 +30,18 @@ impl Life {
                 self.rules.clear();
                 self.set_faults();
             }
-            Act::VendorClock { by_s } => {
+            // How late a vendor shows what changed is said by its own clock.
+            Act::VendorClock { .. } if self.ways.vendor == vendors::LATE => {}
+            Act::VendorClock { by_s } if self.has_begun().await => {
                 self.ahead_s += by_s;
                 self.set_faults();
             }
-            Act::OurClock { by_s } => self.jump(*by_s).await,
+            Act::VendorClock { .. } => {}
+            Act::OurClock { by_s } if self.has_begun().await => {
+                self.jumps.push(Instant::now());
+                self.world.clock.jump(by_s * 1_000);
+            }
+            Act::OurClock { .. } => {}
             Act::Answers { which, script, then } => {
                 let script: Vec<_> = script.iter().map(|answer| answer.reply()).collect();
                 if let Some(name) = self.nth_subscriber(*which).map(|subscriber| subscriber.name.clone()) {
@@ -196,15 +203,14 @@ impl Life {
         }
     }
 
-    /// Our clock is put right. A feed that has not begun knows only ours.
-    async fn jump(&mut self, by_s: i64) {
+    /// True once all feeds have begun: when they did is told by how our clock and the vendor's move together.
+    async fn has_begun(&self) -> bool {
         for subscriber in self.subscribed() {
             if self.world.feed_state(&subscriber.webhook).await.started_at.is_none() {
-                return;
+                return false;
             }
         }
-        self.jumps.push(Instant::now());
-        self.world.clock.jump(by_s * 1_000);
+        true
     }
 }
 

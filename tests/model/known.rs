@@ -1,1 +1,56 @@
 //! Lives that failed once.
+
+use crate::plan::Act::*;
+use crate::plan::Trouble::*;
+use crate::plan::{Plan, Step, Ways};
+use crate::support::vendors;
+use crate::trial;
+use anyhook_connectors::contract::Change::*;
+
+/// A world near by without records, where nothing is small.
+fn ways(vendor: &'static str) -> Ways {
+    Ways {
+        seed: 1,
+        vendor,
+        records: 0,
+        page: 100,
+        ahead_s: 0,
+        calls: 0,
+        budget_percent: 100,
+        latency_ms: 5,
+        store_latency_us: 0,
+        log_page_bytes: 160 << 10,
+        pages_per_run: 10_000,
+        commits_in_flight: 1,
+        spool_pages: 8,
+        batch_records: 100,
+    }
+}
+
+fn live(ways: Ways, steps: Vec<Step>) {
+    if let Err(failure) = trial::live(&Plan { ways, steps }) {
+        panic!("it should hold that {}: {}", failure.promise, failure.story);
+    }
+}
+
+#[test]
+fn records_that_tie_are_not_told_again_where_a_page_begins_with_the_last_of_the_one_before() {
+    let steps = vec![
+        Step { act: Subscribe { event: Updated, every_s: 5, include_all: false, limit: None, raw: false }, then_ms: 0 },
+        Step { act: Create { count: 30, of_the_future: false }, then_ms: 0 },
+        Step { act: Wrong { trouble: DuplicatedIds, count: None }, then_ms: 2 },
+        Step { act: Create { count: 1, of_the_future: false }, then_ms: 19313 },
+    ];
+    live(Ways { page: 10, seed: 833, ..ways(vendors::EXCLUSIVE) }, steps);
+}
+
+#[test]
+fn records_that_tie_are_not_told_again_where_some_cannot_be_read() {
+    let steps = vec![
+        Step { act: Subscribe { event: Updated, every_s: 5, include_all: false, limit: None, raw: false }, then_ms: 0 },
+        Step { act: Wrong { trouble: BadRecord, count: None }, then_ms: 162 },
+        Step { act: Create { count: 130, of_the_future: false }, then_ms: 24945 },
+        Step { act: Create { count: 1, of_the_future: false }, then_ms: 4830 },
+    ];
+    live(Ways { seed: 103, ..ways(vendors::SECONDS) }, steps);
+}

@@ -2,6 +2,7 @@
 
 use crate::plan::{Act, Plan, Ways};
 use crate::support::receiver::Reply;
+use crate::support::vendor::Call;
 use crate::support::{Subscription, World, vendors};
 use anyhook::ids::JobId;
 use anyhook::simulator::{Fault, FaultRule};
@@ -165,7 +166,11 @@ impl Life {
     /// An end of this life.
     pub fn fail(&self, promise: &str, what: impl Display) -> Failure {
         let calls = self.world.calls.lock().unwrap();
-        let calls: Vec<String> = calls.iter().rev().take(20).map(|call| format!("{call:?}")).collect();
+        let told = |call: &Call| {
+            let ago = Instant::now() - call.sent_at;
+            format!("{ago:?} ago, engine {}: {} {} {:?}", call.engine, call.target, call.status, call.pause)
+        };
+        let calls: Vec<String> = calls.iter().rev().filter(|call| call.status != 304).take(40).map(told).collect();
         let story = format!("{what}\n{}\n{}\n{}", self.said.join("\n"), self.world.tell(), calls.join("\n"));
         Failure { promise: promise.to_owned(), story }
     }

@@ -6,11 +6,16 @@ use crate::plan::Plan;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
+
+/// How long a life takes at most.
+const LIFE_MAX: Duration = Duration::from_secs(300);
 
 thread_local! {
     /// Panics of this thread, in an engine's tasks or in ours.
@@ -61,27 +66,42 @@ pub fn plan(seed: u64) -> Plan {
 pub fn failures(seeds: Range<u64>) -> Vec<(u64, Failure)> {
     hear_panics();
     let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+    let living: Mutex<BTreeMap<u64, Instant>> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            living.lock().unwrap().insert(seed, Instant::now());
+            if let Err(failure) = live(&plan(seed)) {
+                eprintln!("seed {seed} fails: {}", failure.promise);
+                failed.lock().unwrap().push((seed, failure));
+            }
+            living.lock().unwrap().remove(&seed);
+        }
+    };
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let work = || {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    if let Err(failure) = live(&plan(seed)) {
-                        eprintln!("seed {seed} fails: {}", failure.promise);
-                        failed.lock().unwrap().push((seed, failure));
-                    }
-                }
-            };
-            std::thread::Builder::new().name("life".to_owned()).spawn_scoped(scope, work).unwrap();
+        let spawn = |_| std::thread::Builder::new().name("life".to_owned()).spawn_scoped(scope, work).unwrap();
+        let workers: Vec<_> = (0..threads).map(spawn).collect();
+        while !workers.iter().all(ScopedJoinHandle::is_finished) {
+            std::thread::sleep(Duration::from_millis(100));
+            end_the_endless(&living);
         }
     });
     let mut failed = failed.into_inner().unwrap();
     failed.sort_by_key(|(seed, _)| *seed);
     failed
+}
+
+/// A life that goes on for ever cannot be ended alone.
+fn end_the_endless(living: &Mutex<BTreeMap<u64, Instant>>) {
+    let endless = living.lock().unwrap().iter().find(|(_, since)| since.elapsed() > LIFE_MAX).map(|(seed, _)| *seed);
+    if let Some(seed) = endless {
+        eprintln!("seed {seed} fails: it has not ended within {LIFE_MAX:?}");
+        std::process::exit(1);
+    }
 }
 
 /// The smallest plan found within the time that breaks the same promise as this seed's.
