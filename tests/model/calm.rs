@@ -1,6 +1,7 @@
 //! Calm: all troubles end, and once nothing is under way any more, everything promised must have come true.
 
 use crate::life::{Failure, Life};
+use anyhook::ids::FeedId;
 use anyhook::store::*;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
@@ -38,6 +39,19 @@ impl Life {
         }
     }
 
+    /// True if the last run read its feed to the end, and began late enough to see everything. Runs that found nothing
+    /// are counted in one row: they take no time.
+    async fn is_read(&self, feed: FeedId, since: DateTime<Utc>) -> bool {
+        let store = &self.world.disk.store;
+        let (feed_id, kind, limit) = (Some(feed), Some(CallKind::Inbound), 1);
+        let query = ApiCallQuery { feed_id, kind, limit, ..ApiCallQuery::default() };
+        let last = store.api_calls(self.world.workspace, &query).await.unwrap();
+        let is_whole = |run: &ApiCall| !run.is_failure() && (run.count > 1 || run.at > since + TimeDelta::seconds(60));
+        let due = store.due_feeds(&[self.connection.shard], 100).await.unwrap();
+        let goes_on = due.iter().any(|due| due.feed == feed && due.due_at <= self.world.clock.now());
+        last.iter().all(is_whole) && !(goes_on && self.ways.pages_per_run < 10_000)
+    }
+
     /// What is still under way.
     async fn restless(&self, since: DateTime<Utc>) -> Vec<String> {
         let store = &self.world.disk.store;
@@ -52,7 +66,8 @@ impl Life {
             let head = store.log_head(feed_id).await.unwrap();
             let state = store.feed_state(feed_id).await.unwrap();
             let jobs = store.jobs_of_webhook(id, 1).await.unwrap();
-            let is_polled = state.failures == 0
+            let is_polled = self.is_read(feed_id, since).await
+                && state.failures == 0
                 && state.health == FeedHealth::Healthy
                 && state
                     .checked_at

@@ -19,6 +19,8 @@ const VENDORS: &[&str] = &[
     vendors::LATE,
     vendors::SECONDS,
     vendors::EXCLUSIVE,
+    vendors::BY_TIME,
+    vendors::UNFILTERED,
     vendors::UNDATED,
 ];
 

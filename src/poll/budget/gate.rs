@@ -123,8 +123,9 @@ impl Gate {
         while let Some(next_at) = self.next_look() {
             let wait = next_at.map(|at| at.saturating_duration_since(Instant::now()));
             tokio::select! {
-                () = self.changed.notified() => {}
+                biased;
                 () = self.clock.sleep(wait.unwrap_or(Duration::from_secs(3_600))) => self.settle(),
+                () = self.changed.notified() => {}
             }
         }
     }
