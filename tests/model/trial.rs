@@ -86,7 +86,7 @@ pub fn failures(seeds: Range<u64>) -> Vec<(u64, Failure)> {
         let spawn = |_| std::thread::Builder::new().name("life".to_owned()).spawn_scoped(scope, work).unwrap();
         let workers: Vec<_> = (0..threads).map(spawn).collect();
         while !workers.iter().all(ScopedJoinHandle::is_finished) {
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::park_timeout(Duration::from_millis(100));
             end_the_endless(&living);
         }
     });

@@ -105,14 +105,12 @@ impl SimVendor {
         query.split('&').map(limited).collect::<Vec<_>>().join("&")
     }
 
-    /// Remembers the record that a page shows broken, as the fault for it writes it.
+    /// Remembers the record that a page shows broken: the first one, as the fault for it writes it.
     fn note_spoiled(&self, body: &[u8]) {
-        const BROKEN: &str = r#"","updated_at":"never"}"#;
-        let text = String::from_utf8_lossy(body);
-        if let Some((before, _)) = text.split_once(BROKEN)
-            && let Some((_, id)) = before.rsplit_once('"')
-        {
-            self.spoiled.lock().unwrap().insert(id.to_owned());
+        let first = body.strip_prefix(br#"{"data":[{"id":""#).unwrap_or_default();
+        let end = first.iter().position(|byte| *byte == b'"').unwrap_or_default();
+        if first[end..].starts_with(br#"","updated_at":"never"}"#) {
+            self.spoiled.lock().unwrap().insert(String::from_utf8_lossy(&first[..end]).into_owned());
         }
     }
 }
