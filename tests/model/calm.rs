@@ -39,17 +39,12 @@ impl Life {
         }
     }
 
-    /// True if the last run read its feed to the end, and began late enough to see everything. Runs that found nothing
-    /// are counted in one row: they take no time.
-    async fn is_read(&self, feed: FeedId, since: DateTime<Utc>) -> bool {
-        let store = &self.world.disk.store;
-        let (feed_id, kind, limit) = (Some(feed), Some(CallKind::Inbound), 1);
-        let query = ApiCallQuery { feed_id, kind, limit, ..ApiCallQuery::default() };
-        let last = store.api_calls(self.world.workspace, &query).await.unwrap();
-        let is_whole = |run: &ApiCall| !run.is_failure() && (run.count > 1 || run.at > since + TimeDelta::seconds(60));
-        let due = store.due_feeds(&[self.connection.shard], 100).await.unwrap();
-        let goes_on = due.iter().any(|due| due.feed == feed && due.due_at <= self.world.clock.now());
-        last.iter().all(is_whole) && !(goes_on && self.ways.pages_per_run < 10_000)
+    /// True if the last run went well, and began late enough to see everything; later where runs end before their
+    /// listing does, and others go on.
+    fn is_read(&self, feed: FeedId, since: DateTime<Utc>) -> bool {
+        let patience = TimeDelta::seconds(if self.ways.pages_per_run < 10_000 { 300 } else { 60 });
+        let last = self.world.disk.last_run(feed);
+        last.is_some_and(|(at, is_good)| is_good && at > since + patience && at <= self.world.clock.now())
     }
 
     /// What is still under way.
@@ -66,7 +61,7 @@ impl Life {
             let head = store.log_head(feed_id).await.unwrap();
             let state = store.feed_state(feed_id).await.unwrap();
             let jobs = store.jobs_of_webhook(id, 1).await.unwrap();
-            let is_polled = self.is_read(feed_id, since).await
+            let is_polled = self.is_read(feed_id, since)
                 && state.failures == 0
                 && state.health == FeedHealth::Healthy
                 && state

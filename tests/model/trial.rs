@@ -76,7 +76,11 @@ pub fn failures(seeds: Range<u64>) -> Vec<(u64, Failure)> {
             }
             living.lock().unwrap().insert(seed, Instant::now());
             if let Err(failure) = live(&plan(seed)) {
-                eprintln!("seed {seed} fails: {}", failure.promise);
+                eprintln!(
+                    "seed {seed} fails: {}: {:.900}",
+                    failure.promise,
+                    failure.story.lines().next().unwrap_or_default()
+                );
                 failed.lock().unwrap().push((seed, failure));
             }
             living.lock().unwrap().remove(&seed);

@@ -29,6 +29,8 @@ pub struct Disk {
     has_circles: AtomicBool,
     /// When each engine began, and ended.
     engines: Mutex<Vec<(Instant, Option<Instant>)>>,
+    /// When each feed's last run began, and whether it went well.
+    runs: Mutex<HashMap<FeedId, (DateTime<Utc>, bool)>>,
     random: Mutex<fastrand::Rng>,
     latency_us_max: u64,
 }
@@ -42,6 +44,7 @@ impl Disk {
             is_last_kept: AtomicBool::new(false),
             has_circles: AtomicBool::new(false),
             engines: Mutex::default(),
+            runs: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             latency_us_max,
         })
@@ -66,6 +69,11 @@ impl Disk {
     /// True once an engine went round in circles without any time passing; it is dead then.
     pub fn has_circles(&self) -> bool {
         self.has_circles.load(Ordering::Relaxed)
+    }
+
+    /// When a feed's last run began by our clock, and whether it went well.
+    pub fn last_run(&self, feed: FeedId) -> Option<(DateTime<Utc>, bool)> {
+        self.runs.lock().unwrap().get(&feed).copied()
     }
 
     /// When an engine began, and when it ended if it has.
@@ -332,7 +340,10 @@ impl Feeds for EngineStore {
     }
 
     async fn finish_run(&self, finish: RunFinish) -> Result<(), StoreError> {
-        self.call(true, self.disk.store.finish_run(finish)).await
+        let run = finish.call.as_ref().map(|call| (finish.feed, (call.at, !call.is_failure())));
+        let kept = self.call(true, self.disk.store.finish_run(finish)).await;
+        self.disk.runs.lock().unwrap().extend(run.filter(|_| kept.is_ok()));
+        kept
     }
 
     async fn clean_up(&self, rows_max: usize) -> Result<bool, StoreError> {
