@@ -262,6 +262,11 @@ impl World {
         }
     }
 
+    /// Lets the engine die at its n-th call of the store from now: after it was kept where n is even, else before.
+    pub fn crash_at_call(&self, count: i64) {
+        self.disk.die_at(count, count % 2 == 0);
+    }
+
     /// Another node takes all leases from the engine, and gives them up this much later.
     pub async fn lose_leases(&self, for_long: Duration) {
         let Some(running) = &self.running else { return };
