@@ -21,9 +21,9 @@ const CALLS_AT_ONCE_MAX: u32 = 50_000;
 /// What outlives engines.
 pub struct Disk {
     pub store: Arc<MemoryStore>,
-    is_away: AtomicBool,
+    pub is_away: AtomicBool,
     /// Calls until an engine dies; negative for never.
-    fuel: AtomicI64,
+    pub fuel: AtomicI64,
     /// Whether the call at which it dies is kept.
     is_last_kept: AtomicBool,
     has_circles: AtomicBool,
