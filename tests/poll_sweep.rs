@@ -168,7 +168,8 @@ async fn a_restart_in_the_middle_goes_on_and_asks_no_page_twice() {
 #[tokio::test(start_paused = true)]
 async fn records_that_come_or_move_while_they_are_listed_are_not_told_to_be_gone() {
     let (world, webhook) = listening(vendor_of(1_000), silent::MOVING).await;
-    slow(&world, 4_000);
+    // Longer than an interval, so that a poll tells of what came before the sweep has ended.
+    slow(&world, 8_000);
     let (mut changed, mut gone) = (Vec::new(), Vec::new());
     for round in 0..3 {
         listing(&world, &webhook, 3).await;
