@@ -168,9 +168,10 @@ impl Life {
         Ok(())
     }
 
-    /// Where creations have no time, what is there has to be learned before they can be told.
+    /// Where creations have no time, what is there has to be learned before they can be told. What came back after its
+    /// deletion was forgotten, or never seen, counts as changed.
     fn is_clearly_new(&self, record: &Record) -> bool {
-        self.ways.vendor != vendors::UNDATED && !record.is_of_the_future
+        self.ways.vendor != vendors::UNDATED && !record.is_of_the_future && record.deletions.is_empty()
     }
 
     /// A back-fill that was delivered to its end told what was there all the while, within its range.
