@@ -12,7 +12,7 @@ pub(super) struct Channel<'a> {
     id: Text<'a>,
     name: Option<Text<'a>>,
     created: Option<i64>,
-    /// In milliseconds; documented nowhere to be there always.
+    /// When the settings were last changed, in milliseconds; "different fields are included", so it may be missing.
     updated: Option<i64>,
     #[serde(default)]
     is_archived: bool,

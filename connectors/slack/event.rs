@@ -39,7 +39,8 @@ pub(super) fn read_event<'a>(event: &NativeEvent<'a>) -> Result<Vec<Arrival<'a>>
     }
 }
 
-/// What cannot be read is polled.
+/// What cannot be read is polled. A changed message stands in `message`; that a thread has a reply comes so too, and
+/// without its subtype (docs.slack.dev/reference/events/message/message_replied, "Bug alert!").
 fn read_message<'a>(raw: &'a RawValue, event: &Event<'a>) -> Arrival<'a> {
     let channel = event.channel.and_then(|raw| serde_json::from_str::<Text<'_>>(raw.get()).ok());
     let Some(channel) = channel.map(|channel| channel.0.into_owned()) else {
@@ -48,9 +49,7 @@ fn read_message<'a>(raw: &'a RawValue, event: &Event<'a>) -> Arrival<'a> {
     let read = |raw: &'a RawValue| read_record(raw, |raw| message(raw, &channel));
     let found = match (event.subtype.as_ref().map(|subtype| &*subtype.0), event.message, &event.deleted_ts) {
         (Some("message_deleted"), _, Some(ts)) => gone(&channel, &ts.0).map(|record| (Change::Deleted, record)),
-        (Some("message_changed" | "message_replied"), Some(changed), _) => {
-            read(changed).map(|record| (Change::Updated, record))
-        }
+        (_, Some(changed), _) => read(changed).map(|record| (Change::Updated, record)),
         _ => read(raw).map(|record| (Change::Created, record)),
     };
     match found {

@@ -6,6 +6,7 @@ use crate::contract::{ApiRequest, ConnectorError, PageJob, RecordError};
 use crate::json::{Mapped, Text};
 use crate::model::{MessagingAttachment, MessagingMember, MessagingMessage, MessagingReaction, Reference, Timestamp};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 #[derive(Deserialize)]
@@ -55,15 +56,26 @@ pub(super) fn page_request(job: &PageJob<'_>) -> ApiRequest {
         .query_opt("cursor", job.token())
 }
 
-/// docs.slack.dev/messaging/retrieving-messages, "Retrieving individual messages".
+/// docs.slack.dev/reference/methods/conversations.replies: `ts` is a message's, alone, with replies or itself a reply.
+/// `conversations.history` knows no replies, which would seem deleted.
 pub(super) fn get_request(id: &str) -> Result<ApiRequest, ConnectorError> {
     let (channel, ts) = split(id)?;
-    Ok(ApiRequest::get("/conversations.history")
+    Ok(ApiRequest::get("/conversations.replies")
         .query("channel", channel)
+        .query("ts", ts)
         .query("oldest", ts)
         .query("latest", ts)
-        .query("inclusive", "true")
-        .query("limit", "1"))
+        .query("inclusive", "true"))
+}
+
+/// Whether this is the message of that `ts`: an answer may begin with the thread's first.
+pub(super) fn has_ts(raw: &RawValue, ts: &str) -> bool {
+    #[derive(Deserialize)]
+    struct OnlyTs<'a> {
+        #[serde(borrow)]
+        ts: Text<'a>,
+    }
+    serde_json::from_str::<OnlyTs<'_>>(raw.get()).is_ok_and(|only| only.ts.0 == ts)
 }
 
 /// Channel and `ts` of an id.

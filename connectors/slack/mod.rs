@@ -2,7 +2,8 @@
 //!
 //! `conversations.history` lists messages by when they were posted, never by when they were edited: edits and deletions
 //! come by events alone, and a back-fill shows messages as they are now. A message's version is when it was last edited,
-//! so an event and the list tell the same one.
+//! so an event and the list tell the same one. Replies in threads are not in that list
+//! (docs.slack.dev/reference/methods/conversations.replies): only events tell of them.
 
 mod channel;
 mod event;
@@ -41,8 +42,9 @@ static MANIFEST: Manifest = Manifest {
     }],
     headers: &[],
     objects: &[CHANNELS, MESSAGES],
-    // docs.slack.dev/apis/web-api/rate-limits: `conversations.history` is tier 3, 50 a minute, and one a minute with 15
-    // messages each for apps outside the Marketplace that are not a workspace's own. `Retry-After` says how long to wait.
+    // docs.slack.dev/apis/web-api/rate-limits, by method, workspace and app: tier 2 is 20 a minute and tier 3, with
+    // `conversations.history`, 50; for apps sold outside the Marketplace that is 1 a minute with 15 messages
+    // (docs.slack.dev/reference/methods/conversations.history). `Retry-After` says how long to wait.
     rate_limit: RateLimit {
         requests: 20,
         per_ms: 60_000,
@@ -113,7 +115,8 @@ const MESSAGES: ObjectSpec = ObjectSpec {
     conditional: Conditional::Never,
 };
 
-/// docs.slack.dev/reference/methods/conversations.history: newest first, after `oldest`.
+/// docs.slack.dev/reference/methods/conversations.history: pages by a cursor, after `oldest`. Their order with `oldest`
+/// alone is documented nowhere and not relied on.
 const BY_TIME: Listing =
     Listing { cursor: CursorKind::Updated(FilterBound::Exclusive), order: Order::Stable, paging: Paging::Token };
 
@@ -146,7 +149,7 @@ impl Connector for Slack {
         Ok(Page { records, bad, next, cursor: None, total: None })
     }
 
-    /// A message is asked for as a list of one.
+    /// A message is asked for as a thread, where alone replies are told.
     fn get_request(&self, job: &GetJob<'_>) -> Result<ApiRequest, ConnectorError> {
         match job.spec.object_type {
             ObjectType::MessagingChannel => Ok(ApiRequest::get("/conversations.info").query("channel", job.id)),
@@ -160,8 +163,8 @@ impl Connector for Slack {
         let record = match job.spec.object_type {
             ObjectType::MessagingChannel => answer.channel.map(|raw| read_record(raw, channel::channel)),
             _ => {
-                let channel = message::split(job.id)?.0;
-                let found = answer.messages.first();
+                let (channel, ts) = message::split(job.id)?;
+                let found = answer.messages.iter().find(|raw| message::has_ts(raw, ts));
                 found.map(|raw| read_record(raw, |raw| message::message(raw, channel)))
             }
         };

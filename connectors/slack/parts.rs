@@ -59,7 +59,7 @@ pub(super) fn judge(response: &ApiResponse<'_>) -> Verdict {
         "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired" | "missing_scope" => {
             Verdict::Credential
         }
-        "channel_not_found" => Verdict::NotFound,
+        "channel_not_found" | "thread_not_found" => Verdict::NotFound,
         "ratelimited" => Verdict::RateLimited,
         "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" => Verdict::Transient,
         _ => Verdict::Permanent,

@@ -99,11 +99,12 @@ fn told_before(token: &str) -> BTreeSet<String> {
     token.split(TOLD).skip(1).map(str::to_owned).collect()
 }
 
-/// What an event tells of an object of this type; none where it is about another. An invoice that is yet to come has no
-/// id (docs.stripe.com/api/events/types, "invoice.upcoming").
+/// What an event tells of an object of this type; none where it is about another. An invoice that is yet to come is none:
+/// it has no id (docs.stripe.com/api/events/types, "invoice.upcoming"), or that of a preview, `upcoming_in_` and more
+/// (docs.stripe.com/api/invoices/create_preview).
 fn read<'a>(event: &Event<'a>, object_type: ObjectType) -> Result<Option<(Change, Record<'a>)>, RecordError> {
     let (name, _, prefix) = names(object_type).map_err(|error| RecordError(error.to_string()))?;
-    let Some(verb) = event.kind.0.strip_prefix(prefix) else { return Ok(None) };
+    let Some(verb) = event.kind.0.strip_prefix(prefix).filter(|verb| *verb != "upcoming") else { return Ok(None) };
     let kind: Kind<'_> = serde_json::from_str(event.data.object.get())?;
     if kind.object.is_none_or(|object| object.0 != name) || kind.id.is_none() {
         return Ok(None);

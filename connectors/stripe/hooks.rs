@@ -6,7 +6,8 @@ use crate::model::ObjectType;
 use serde::Deserialize;
 use url::form_urlencoded;
 
-/// The events of each type (docs.stripe.com/api/events/types); an endpoint takes no groups of them.
+/// The events of each type (docs.stripe.com/api/events/types, docs.stripe.com/api/webhook_endpoints/create); an endpoint
+/// takes one by one what it is sent, or all. Left out is `invoice.upcoming`, about what is no invoice yet.
 fn events(object_type: ObjectType) -> &'static [&'static str] {
     match object_type {
         ObjectType::AccountingInvoice => &[
@@ -19,14 +20,16 @@ fn events(object_type: ObjectType) -> &'static [&'static str] {
             "overpaid",
             "paid",
             "payment_action_required",
+            "payment_attempt_required",
             "payment_failed",
             "payment_succeeded",
             "sent",
             "updated",
             "voided",
+            "will_be_due",
         ],
         ObjectType::PaymentPayment => &["captured", "expired", "failed", "pending", "refunded", "succeeded", "updated"],
-        ObjectType::PaymentPayout => &["canceled", "created", "failed", "paid", "updated"],
+        ObjectType::PaymentPayout => &["canceled", "created", "failed", "paid", "reconciliation_completed", "updated"],
         ObjectType::PaymentRefund => &["created", "failed", "updated"],
         ObjectType::PaymentSubscription => &[
             "created",

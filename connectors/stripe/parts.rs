@@ -102,7 +102,8 @@ const ZERO_DECIMALS: [&str; 16] =
 const THREE_DECIMALS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
 /// An amount in the currency's own unit: Stripe counts in the smallest (docs.stripe.com/currencies). Amounts of `ugx` are
-/// sent with two decimals that are always zero ("Special cases").
+/// sent with two decimals that are always zero ("Special cases"); those of `isk`, `huf` and `twd`, named there too, have
+/// two as most do.
 pub(super) fn amount(smallest: Option<i64>, currency: Option<&Text<'_>>) -> Option<Number> {
     let currency = currency.map(|text| text.0.to_ascii_lowercase()).unwrap_or_default();
     let divisor = match currency.as_str() {
@@ -111,7 +112,7 @@ pub(super) fn amount(smallest: Option<i64>, currency: Option<&Text<'_>>) -> Opti
         three if THREE_DECIMALS.contains(&three) => 1_000.0,
         _ => 100.0,
     };
-    // Amounts have at most 12 digits (docs.stripe.com/currencies), far below 2^53.
+    // Whole numbers up to 2^53 stand in it as they are: more than 90 million million in the smallest unit.
     #[allow(clippy::cast_precision_loss)]
     smallest.and_then(|smallest| Number::new(smallest as f64 / divisor))
 }

@@ -1,5 +1,5 @@
 //! Webhooks (developer.atlassian.com/cloud/trello/guides/rest-api/webhooks, "Example Webhook Response"). They carry the
-//! action and parts of what it touched: what changed is polled, and of what was deleted all that is known is told.
+//! action (developer.atlassian.com/cloud/trello/guides/rest-api/action-types) and parts of what it touched: what changed is polled, and of what was deleted all that is known is told.
 
 use super::BOARD_FILTER;
 use crate::contract::{Arrival, Change, ConnectorError, NativeEvent, Record};

@@ -1,8 +1,8 @@
 //! Trello, by its REST API (developer.atlassian.com/cloud/trello/rest): boards as projects, cards as tasks.
 //!
 //! Lists filter by creation alone, so that each poll lists what there is and the ledger tells what is new; what Trello
-//! pushes makes it poll at once. An id begins with when it was made, in hexadecimal seconds (support.atlassian.com/trello,
-//! "Getting the time a card or board was created").
+//! pushes makes it poll at once. An id begins with when it was made, in hexadecimal seconds
+//! (support.atlassian.com/trello/docs/getting-the-time-a-card-or-board-was-created).
 
 mod event;
 mod hooks;
@@ -53,8 +53,8 @@ static MANIFEST: Manifest = Manifest {
     rate_limit: RateLimit {
         requests: 100,
         per_ms: 10_000,
-        description: "100 requests in 10 s for a token, 300 for an API key, and 100 in 900 s for lists of members' \
-                      boards",
+        description: "100 requests in 10 s for a token, 300 for an API key, and 100 in 900 s for what is under \
+                      /1/members, as is the list of boards",
         silent_pause_ms: 10_000,
         app: Some(AppLimit {
             requests: 300,
@@ -142,7 +142,8 @@ impl Connector for Trello {
         }
     }
 
-    /// Cards come newest first, at most 1,000, and go on before the id of the oldest.
+    /// Cards come at most 1,000 at once and go on before the id of the oldest. `before` and `limit` are known from other
+    /// clients of `cards`, and that the newest come first; the reference of this list names them not.
     fn read_page<'a>(&self, job: &PageJob<'_>, response: &ApiResponse<'a>) -> Result<Page<'a>, ConnectorError> {
         let raws: Vec<&'a RawValue> = response.json()?;
         let is_card = job.spec.object_type == ObjectType::TaskTask;
