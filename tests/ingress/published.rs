@@ -58,7 +58,7 @@ async fn slacks_published_signature_holds_and_is_too_old() {
 }
 
 #[tokio::test]
-async fn slacks_challenge_is_answered_and_a_message_arrives() {
+async fn slacks_challenge_is_answered_and_a_message_reaches_its_feed() {
     let server = Server::start().await;
     let (connection, path) = connect(&server, "slack", json!({"webhook_secret": SECRET})).await;
     let changes = json!({"object_type": "messaging_message", "filters": {"channel_id": "C123ABC456"}});
@@ -74,11 +74,15 @@ async fn slacks_challenge_is_answered_and_a_message_arrives() {
     assert_eq!(push(asked, "").await.ok(), challenge);
     push(asked, " ").await.refused(401, "signature");
     server.send("POST", &path, &[], asked.as_bytes()).await.refused(400, "x-slack-");
-    let posted = r#"{"type":"event_callback","event_id":"Ev123ABC456","event":{"type":"message","channel":"C123ABC456","user":"U123ABC456","text":"Hello world","ts":"1355517523.000005"}}"#;
-    let before = server.store.log_head(feed).await.unwrap().end;
-    push(posted, " ").await.refused(401, "signature");
-    assert_eq!(push(posted, "").await.status, 200);
-    assert_eq!(server.store.log_head(feed).await.unwrap().end, before + 1);
+    let now = server.context.clock.now().timestamp() + 1;
+    let posted = json!({"type": "event_callback", "event_id": "Ev123ABC456", "event": {"type": "message",
+        "channel": "C123ABC456", "user": "U123ABC456", "text": "Hello world", "ts": format!("{now}.000005")}});
+    let posted = posted.to_string();
+    // A feed that was never polled is polled at once.
+    let before = server.store.pings(feed).await.unwrap();
+    push(&posted, " ").await.refused(401, "signature");
+    assert_eq!(push(&posted, "").await.status, 200);
+    assert_eq!(server.store.pings(feed).await.unwrap(), before + 1);
 }
 
 /// HMAC by its definition (RFC 2104, section 2) over SHA-1, in Base64.
