@@ -149,8 +149,9 @@ impl Life {
             objects().filter_map(|object| Some((object["id"].as_str()?, object["title"].as_str()?))).collect();
         let concerns = |number: u64| number > subscriber.since || subscriber.subscription.include_all;
         for (id, record) in &self.records {
-            // Unreadable when it was listed: that is said, and the listing goes on.
-            if spoiled.contains(id) {
+            // Unreadable when it was listed: that is said, and the listing goes on. It counts as known then.
+            let is_told_of_creation = subscriber.subscription.event == Change::Created;
+            if spoiled.contains(id) || (is_told_of_creation && self.once_spoiled.contains(id)) {
                 continue;
             }
             let is_told = match (subscriber.subscription.event, record.deleted) {

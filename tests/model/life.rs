@@ -90,6 +90,8 @@ pub struct Life {
     pub away: Spans,
     /// When all was calm last.
     pub calm_at: Option<Instant>,
+    /// Records that were listed broken before their last change.
+    pub once_spoiled: BTreeSet<String>,
     pub changes: u64,
     pub ahead_s: i64,
     pub rules: Vec<FaultRule>,
@@ -146,6 +148,7 @@ impl Life {
             jumps: Vec::new(),
             away: Spans::default(),
             calm_at: None,
+            once_spoiled: BTreeSet::new(),
             changes: 0,
             ahead_s: ways.ahead_s,
             rules: Vec::new(),
@@ -242,7 +245,9 @@ impl Life {
 
     /// The number and title of the next change, which is of this record.
     pub fn next_change(&mut self, id: &str) -> (u64, String) {
-        self.world.spoiled.lock().unwrap().remove(id);
+        if self.world.spoiled.lock().unwrap().remove(id) {
+            self.once_spoiled.insert(id.to_owned());
+        }
         self.changes += 1;
         (self.changes, format!("v{}", self.changes))
     }
