@@ -199,7 +199,9 @@ impl Trouble {
             Trouble::DuplicatedIds => Fault::DuplicatedIds {},
             Trouble::BadRecord => Fault::BadRecord {},
         };
-        match count {
+        // A history whose tokens end again and again is given up, and waits for a person.
+        let ends_tokens = matches!(self, Trouble::ExpiredCursor | Trouble::Status(410));
+        match count.or(ends_tokens.then_some(3)) {
             Some(count) => FaultRule::next(fault, count),
             None => FaultRule { probability: Some(0.3), ..FaultRule::always(fault) },
         }
