@@ -115,8 +115,8 @@ def test_a_refused_key_is_named_and_a_good_one_mends_it(world):
         state=lambda: (world.server.call("GET", webhook), world.server.process.tail(10)),
     )
     change(world, world.ids[:1], title="Changed while the key was refused")
-    world.server.call("PATCH", f"/unified/connection/{world.connection}", {"auth": {"token": TOKEN}})
     before = len(world.receiver.ids("all", "VIRTUAL"))
+    world.server.call("PATCH", f"/unified/connection/{world.connection}", {"auth": {"token": TOKEN}})
     wait_until(
         lambda: world.receiver.ids("all", "VIRTUAL")[before:] == world.ids[:1],
         "the change",
