@@ -96,6 +96,16 @@ async fn a_silent_deletion_is_told_once_and_nothing_else_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_swept_deletion_nothing_is_told_that_is_not_known() {
+    let gone = Subscription::new("gone").event(Change::Deleted).every(MINUTE).fields(&["id", "name", "raw"]);
+    let (world, _) = listening_to(vendor_of(20), silent::SILENT, Subscription::new("a").every(MINUTE), gone).await;
+    world.run_for(5 * MINUTE).await;
+    world.delete(&id(3));
+    world.run_for(HOUR).await;
+    assert_eq!(world.got("gone")[0].data, [json!({"id": id(3)})], "no raw of null");
+}
+
+#[tokio::test(start_paused = true)]
 async fn sweeping_costs_no_more_than_polling() {
     let (world, _) = listening(vendor_of(2_000), silent::SILENT).await;
     world.run_for(10 * HOUR).await;

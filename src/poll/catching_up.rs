@@ -3,11 +3,11 @@
 
 use super::error::PollError;
 use super::listing::{Kept, Listing, unwritable};
-use crate::store::{JobState, KeptDeletion, ListingJob};
+use super::sift;
+use crate::store::{JobState, ListingJob};
 use anyhook_connectors::contract::{Change, CreatedAt, CursorKind, FilterBound, ListingKind, ObjectSpec, Record};
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
-use std::borrow::Cow;
 
 /// Stands for the parent while deletions are told. No vendor's id begins so.
 pub(super) const DELETIONS: &str = "\u{0}deletions";
@@ -59,7 +59,9 @@ impl Listing<'_> {
                 continue;
             }
             told += 1;
-            if let Err(error) = pages.push(Change::Deleted, &record(deletion)) {
+            let object = deletion.object.clone().into_bytes();
+            let gone = sift::gone(&deletion.id, object, deletion.raw.as_deref().unwrap_or_default());
+            if let Err(error) = pages.push(Change::Deleted, &gone) {
                 tracing::warn!(job = %job.id, record = deletion.id, %error, "a deletion could not be kept");
             }
         }
@@ -75,17 +77,5 @@ impl Listing<'_> {
             ..Kept::default()
         };
         self.keep(job, kept).await
-    }
-}
-
-fn record(deletion: &KeptDeletion) -> Record<'_> {
-    Record {
-        id: Cow::Borrowed(&deletion.id),
-        updated_at: None,
-        created_at: None,
-        deleted: true,
-        revision: None,
-        object: deletion.object.clone().into_bytes(),
-        raw: Cow::Borrowed(deletion.raw.as_deref().unwrap_or("{}")),
     }
 }

@@ -34,9 +34,11 @@ impl Pages {
         Pages { form, open: LogPageBuilder::default(), done: Vec::new() }
     }
 
-    /// Adds a record; an error where its raw form is no JSON.
+    /// Adds a record; an error where its raw form is no JSON. An empty one is none: of a deletion often only the id is
+    /// known.
     pub fn push(&mut self, change: Change, record: &Record<'_>) -> Result<(), RecordError> {
-        let raw = if self.form.keeps_raw { Some(json::canonical(&record.raw)?) } else { None };
+        let raw =
+            if self.form.keeps_raw && !record.raw.is_empty() { Some(json::canonical(&record.raw)?) } else { None };
         let bytes = record.object.len() + raw.as_ref().map_or(0, String::len);
         if !self.open.is_empty() && self.open.bytes() + bytes > self.form.bytes_max {
             let full = std::mem::take(&mut self.open);
@@ -105,6 +107,19 @@ pub fn sift<'a>(
     sifted.pages = pages.finish(false)?;
     sifted.ledger = set.into_iter().map(|(id, entry)| (id.to_owned(), entry)).collect();
     Ok(sifted)
+}
+
+/// A record that is gone, as far as it is known; `raw` is empty where it is not.
+pub fn gone<'a>(id: &'a str, object: Vec<u8>, raw: &'a str) -> Record<'a> {
+    Record {
+        id: Cow::Borrowed(id),
+        updated_at: None,
+        created_at: None,
+        deleted: true,
+        revision: None,
+        object,
+        raw: Cow::Borrowed(raw),
+    }
 }
 
 fn bad(record: &Record<'_>, error: RecordError) -> BadRecord {

@@ -5,7 +5,7 @@ use super::seen::hash;
 use super::{CONFLICTS_MAX, Findings, Sweeping, plan};
 use crate::poll::budget::Caller;
 use crate::poll::error::PollError;
-use crate::poll::sift::{PageForm, Pages};
+use crate::poll::sift::{self, PageForm, Pages};
 use crate::poll::tally::Tally;
 use crate::poll::transport::VendorAnswer;
 use crate::store::{LedgerEntry, Sweep, SweepCommit};
@@ -13,7 +13,6 @@ use anyhook_connectors::contract::{
     Account, ApiRequest, Change, ConnectorError, Found, GetJob, Next, Page, Parent, Record, Verdict,
 };
 use chrono::{DateTime, Utc};
-use std::borrow::Cow;
 
 /// Suspects asked for in one step.
 const GETS_PER_STEP: usize = 16;
@@ -242,15 +241,7 @@ fn deletions(gone: &[&Gone], form: PageForm) -> Result<Vec<crate::log::EncodedPa
     let mut pages = Pages::new(form);
     for Gone { id, .. } in gone {
         let quoted = serde_json::to_string(id).map_err(|error| unwritable(error.to_string()))?;
-        let record = Record {
-            id: Cow::Borrowed(id),
-            updated_at: None,
-            created_at: None,
-            deleted: true,
-            revision: None,
-            object: format!("{{\"id\":{quoted}}}").into_bytes(),
-            raw: Cow::Borrowed("null"),
-        };
+        let record = sift::gone(id, format!("{{\"id\":{quoted}}}").into_bytes(), "");
         pages.push(Change::Deleted, &record).map_err(|error| unwritable(error.to_string()))?;
     }
     pages.finish(false).map_err(|error| unwritable(error.to_string()))
