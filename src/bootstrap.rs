@@ -5,7 +5,7 @@ use crate::ids::WorkspaceId;
 use crate::random::{NoEntropy, Random};
 use crate::secrets::{Vault, VaultError};
 use crate::settings::{Secret, Settings, StoreKind};
-use crate::store::{SignatureEncoding, Store, StoreError, Workspace};
+use crate::store::{DeliverySettings, SignatureEncoding, Store, StoreError, Workspace};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
@@ -167,6 +167,7 @@ async fn make(
         key_hash: key_hash(api_key.reveal()),
         secret: vault.seal(&owner(id), secret.reveal().as_bytes())?,
         signature_encoding: SignatureEncoding::default(),
+        delivery: DeliverySettings::default(),
     };
     store.insert_workspace(workspace.clone()).await?;
     Ok((workspace, made))

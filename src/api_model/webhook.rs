@@ -2,7 +2,7 @@
 
 use super::health::HealthView;
 use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
-use crate::store::{DeliveryState, FeedState, Webhook, WebhookHealth, WebhookKind};
+use crate::store::{DeliverySettings, DeliveryState, FeedState, Webhook, WebhookHealth, WebhookKind};
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::{Number, ObjectType, Timestamp};
 use chrono::{DateTime, Utc};
@@ -163,6 +163,7 @@ pub(super) mod tests {
             registered: None,
             revision: 1,
             interval_max_ms: None,
+            delivery: DeliverySettings::default(),
         }
     }
 

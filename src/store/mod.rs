@@ -14,6 +14,7 @@ mod audit;
 mod behind;
 mod connection;
 mod delivery;
+mod delivery_settings;
 mod feed;
 mod kv;
 mod lease;
@@ -33,6 +34,7 @@ pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections
 pub use delivery::{
     AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
 };
+pub use delivery_settings::DeliverySettings;
 pub use feed::{
     Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
     RunFinish, SweepHealth,

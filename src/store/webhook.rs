@@ -1,6 +1,6 @@
 //! Webhooks: subscriptions.
 
-use super::{DeliveryState, FeedState, ListPage, ListingJob, ShardId, StoreError, WebhookHealth};
+use super::{DeliverySettings, DeliveryState, FeedState, ListPage, ListingJob, ShardId, StoreError, WebhookHealth};
 use crate::ids::{ConnectionId, FeedId, WebhookId, WorkspaceId};
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -78,6 +78,9 @@ pub struct Webhook {
     /// fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_max_ms: Option<u64>,
+    /// How it is delivered to.
+    #[serde(default, skip_serializing_if = "DeliverySettings::is_default")]
+    pub delivery: DeliverySettings,
 }
 
 impl Webhook {

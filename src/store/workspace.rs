@@ -1,6 +1,6 @@
 //! Workspaces: tenants with an API key and a signing secret.
 
-use super::StoreError;
+use super::{DeliverySettings, StoreError};
 use crate::ids::WorkspaceId;
 use crate::secrets::Sealed;
 use async_trait::async_trait;
@@ -33,6 +33,9 @@ pub struct Workspace {
     pub secret: Sealed,
     /// How its payloads' digests are written.
     pub signature_encoding: SignatureEncoding,
+    /// How its webhooks are delivered to unless they say otherwise.
+    #[serde(default, skip_serializing_if = "DeliverySettings::is_default")]
+    pub delivery: DeliverySettings,
 }
 
 /// Workspaces.

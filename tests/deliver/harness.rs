@@ -11,9 +11,9 @@ use anyhook::outbound::guard::Guard;
 use anyhook::random::Random;
 use anyhook::secrets::{Sealed, Vault};
 use anyhook::store::{
-    ApiCall, ApiCallQuery, ArrivalCommit, ArrivalFeed, Connection, ConnectionProfile, DeliveryState, JobMode, JobState,
-    ListingCommit, ListingJob, MemoryStore, NewWebhook, ShardId, SignatureEncoding, Store, Webhook, WebhookKind,
-    Workspace,
+    ApiCall, ApiCallQuery, ArrivalCommit, ArrivalFeed, Connection, ConnectionProfile, DeliverySettings, DeliveryState,
+    JobMode, JobState, ListingCommit, ListingJob, MemoryStore, NewWebhook, ShardId, SignatureEncoding, Store, Webhook,
+    WebhookKind, Workspace,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -125,6 +125,7 @@ impl World {
             registered: None,
             revision: 1,
             interval_max_ms: None,
+            delivery: DeliverySettings::default(),
         }
     }
 
@@ -252,6 +253,7 @@ fn workspace(clock: &Clock, random: &Random, vault: &Vault) -> Workspace {
         key_hash: [1; 32],
         secret: vault.seal(&format!("workspace/{id}"), SECRET.as_bytes()).unwrap(),
         signature_encoding: SignatureEncoding::Base64,
+        delivery: DeliverySettings::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use anyhook::random::Random;
 use anyhook::secrets::Vault;
 use anyhook::settings::{OAuthClient, Secret};
 use anyhook::store::MemoryStore;
-use anyhook::store::{SignatureEncoding, Store, Workspace};
+use anyhook::store::{DeliverySettings, SignatureEncoding, Store, Workspace};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -201,6 +201,7 @@ async fn add_workspace(context: &Context, key: &str) -> (WorkspaceId, String) {
         key_hash: Sha256::digest(key.as_bytes()).into(),
         secret: context.vault.seal(&format!("workspace/{id}"), b"wsecret").unwrap(),
         signature_encoding: SignatureEncoding::Base64,
+        delivery: DeliverySettings::default(),
     };
     context.store.insert_workspace(workspace).await.unwrap();
     (id, key.to_owned())

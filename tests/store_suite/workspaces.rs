@@ -1,5 +1,5 @@
 use crate::world::{World, at};
-use anyhook::store::{SignatureEncoding, StoreError, Workspace};
+use anyhook::store::{DeliverySettings, SignatureEncoding, StoreError, Workspace};
 use sha2::{Digest, Sha256};
 
 fn workspace(world: &World, key: &str) -> Workspace {
@@ -11,6 +11,7 @@ fn workspace(world: &World, key: &str) -> Workspace {
         key_hash: Sha256::digest(format!("{id}{key}")).into(),
         secret: Default::default(),
         signature_encoding: SignatureEncoding::Base64,
+        delivery: DeliverySettings::default(),
     }
 }
 

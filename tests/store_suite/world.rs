@@ -6,9 +6,9 @@ use anyhook::limits::StoreLimits;
 use anyhook::log::EncodedPage;
 use anyhook::random::Random;
 use anyhook::store::{
-    ApiCall, AttemptFinish, CallKind, Connection, FeedState, Fence, JobMode, JobState, LedgerEntry, ListingCommit,
-    ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Progress, RunFinish, SHARDS, ShardId, SledStore, Store,
-    Webhook, WebhookKind,
+    ApiCall, AttemptFinish, CallKind, Connection, DeliverySettings, FeedState, Fence, JobMode, JobState, LedgerEntry,
+    ListingCommit, ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Progress, RunFinish, SHARDS, ShardId,
+    SledStore, Store, Webhook, WebhookKind,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -152,6 +152,7 @@ impl World {
             registered: None,
             revision: 1,
             interval_max_ms: None,
+            delivery: DeliverySettings::default(),
         }
     }
 

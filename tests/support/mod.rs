@@ -184,6 +184,7 @@ impl World {
             key_hash: [1; 32],
             secret,
             signature_encoding: SignatureEncoding::Base64,
+            delivery: DeliverySettings::default(),
         };
         disk.store.insert_workspace(row).await.unwrap();
         disk.store.store_key([3; 32]).await.unwrap();
@@ -514,6 +515,7 @@ impl World {
             registered: None,
             revision: 0,
             interval_max_ms: subscription.longest.map(|longest| u64::try_from(longest.as_millis()).unwrap()),
+            delivery: DeliverySettings::default(),
         };
         let initial = subscription.include_all.then(|| self.initial(&webhook));
         self.disk.store.insert_webhook(NewWebhook { webhook, initial }).await.unwrap()

@@ -8,7 +8,9 @@ use crate::api::state::Api;
 use crate::api::wire::{Args, Fields, JsonBody};
 use crate::credentials::Credentials;
 use crate::ids::{FeedId, JobId, WebhookId};
-use crate::store::{Connection, JobMode, ListPage, ListingJob, NewWebhook, Webhook, WebhookKind, WebhookQuery};
+use crate::store::{
+    Connection, DeliverySettings, JobMode, ListPage, ListingJob, NewWebhook, Webhook, WebhookKind, WebhookQuery,
+};
 use anyhook_connectors::contract::{Account, Connector, ConnectorError, HookJob, ObjectSpec, Registers};
 use axum::extract::State;
 use axum::response::Response;
@@ -85,6 +87,7 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
         registered: None,
         revision: 0,
         interval_max_ms,
+        delivery: DeliverySettings::default(),
     })
 }
 
