@@ -2,7 +2,7 @@
 
 use super::health::HealthView;
 use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
-use crate::store::{DeliverySettings, DeliveryState, FeedState, Webhook, WebhookHealth, WebhookKind};
+use crate::store::{DeliveryState, FeedState, Webhook, WebhookHealth, WebhookKind};
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::{Number, ObjectType, Timestamp};
 use chrono::{DateTime, Utc};
@@ -135,7 +135,7 @@ fn comma_separated<S: Serializer>(fields: &[String], serializer: S) -> Result<S:
 pub(super) mod tests {
     use super::*;
     use crate::ids::FeedId;
-    use crate::store::{FeedHealth, ShardId};
+    use crate::store::{DeliverySettings, FeedHealth, ShardId};
     use chrono::TimeZone;
 
     pub(crate) fn webhook() -> Webhook {

@@ -1,0 +1,22 @@
+//! Delivery as a receiver sees it: over real sockets, from a store in memory.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers stand outside of #[test]
+
+mod harness;
+mod history;
+mod isolation;
+mod life;
+mod outcomes;
+mod payloads;
+mod reach;
+mod receiver;
+
+use anyhook::store::WebhookHealth;
+
+/// Why a webhook is unhealthy.
+fn message(health: &WebhookHealth) -> &str {
+    match health {
+        WebhookHealth::Healthy => panic!("it is healthy"),
+        WebhookHealth::Unhealthy { message, .. } => message,
+    }
+}
