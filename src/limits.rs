@@ -152,6 +152,19 @@ limits! {
         deletions_kept_ms: u64 = 30 * 86_400_000,
         /// Deletions kept so per feed; the oldest make room.
         deletions_kept_max: usize = 10_000,
+        /// Bytes of a template.
+        template_bytes_max: usize = 64 << 10,
+        /// Bytes of what a template makes.
+        template_output_bytes_max: usize = 1 << 20,
+        /// What one rendering may do: each instruction costs one, and so do 64 bytes that it makes or 4 bytes of JSON
+        /// that it writes.
+        template_fuel: u64 = 500_000,
+        /// Levels of loops and recursion in a template.
+        template_depth_max: usize = 32,
+        /// Headers of a webhook's own.
+        headers_max: usize = 32,
+        /// Bytes of such a header's value.
+        header_bytes_max: usize = 4 << 10,
     }
 }
 

@@ -34,7 +34,7 @@ pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections
 pub use delivery::{
     AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
 };
-pub use delivery_settings::DeliverySettings;
+pub use delivery_settings::{DeliverySettings, SealedHeaders, TemplatePer};
 pub use feed::{
     Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
     RunFinish, SweepHealth,
