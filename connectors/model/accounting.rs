@@ -1,6 +1,7 @@
 //! Unified objects of the category `accounting`.
 
 use super::kinds::{Date, Num, Text};
+use super::sample::sampled;
 use super::unified_object;
 use serde::Serialize;
 
@@ -49,4 +50,8 @@ pub struct Lineitem<'a> {
     /// What the line comes to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_amount: Num,
+}
+
+sampled! {
+    Lineitem { id, item_description, unit_quantity, total_amount }
 }

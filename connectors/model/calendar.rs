@@ -1,6 +1,7 @@
 //! Unified objects of the category `calendar`.
 
 use super::kinds::{Bool, Date, Num, Text, Texts};
+use super::sample::sampled;
 use super::unified_object;
 use serde::Serialize;
 
@@ -82,4 +83,22 @@ pub struct Recurrence<'a> {
     /// The day that weeks start with: `SU`, `MO` and so on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub week_start: Option<&'static str>,
+}
+
+sampled! {
+    Attendee { email, name, required, status }
+    Recurrence {
+        count,
+        end_at,
+        excluded_dates,
+        frequency,
+        included_dates,
+        interval,
+        on_days,
+        on_month_days,
+        on_months,
+        on_weeks,
+        on_year_days,
+        week_start,
+    }
 }

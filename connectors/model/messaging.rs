@@ -1,6 +1,7 @@
 //! Unified objects of the category `messaging`.
 
 use super::kinds::{Bool, Text, Texts};
+use super::sample::sampled;
 use super::{Reference, unified_object};
 use serde::Serialize;
 
@@ -70,4 +71,10 @@ pub struct MessagingReaction<'a> {
     pub reaction: std::borrow::Cow<'a, str>,
     /// Who thinks so.
     pub member: MessagingMember<'a>,
+}
+
+sampled! {
+    MessagingMember { user_id, name }
+    MessagingAttachment { filename, content_type, download_url }
+    MessagingReaction { reaction, member }
 }

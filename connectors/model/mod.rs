@@ -12,6 +12,7 @@ mod messaging;
 mod object_type;
 mod payment;
 mod repo;
+mod sample;
 mod scalar;
 mod shared;
 mod task;
@@ -32,6 +33,9 @@ pub use shared::{Address, Email, Metadata, Reference, Telephone};
 pub use task::{TaskComment, TaskProject, TaskTask};
 pub use ticketing::TicketingTicket;
 pub use zone::Zone;
+
+/// The vendor's own object of a sample, where `raw` is asked for: compact JSON.
+pub const SAMPLE_RAW: &str = r#"{"id":"sample-1","is_sample":true}"#;
 
 /// Whether a field has nothing to say and is left out.
 trait Absent {
@@ -84,7 +88,15 @@ macro_rules! unified_object {
             /// The names of its fields; `raw`, the vendor's own object, is among them.
             pub const FIELDS: &'static [&'static str] =
                 &["id", "created_at", "updated_at", "raw", $(crate::model::wire_name(stringify!($field))),*];
+
+            /// One with a value in every field, always the same.
+            pub fn sample() -> Self {
+                let sampled = crate::model::sample::Place { object: stringify!($name), field: "" };
+                crate::model::sample::Sample::sample(sampled)
+            }
         }
+
+        crate::model::sample::sampled! { $name { id, created_at, updated_at, $($field),* } }
     };
 }
 pub(crate) use unified_object;

@@ -87,6 +87,35 @@ impl ObjectType {
             ObjectType::TicketingTicket => TicketingTicket::FIELDS,
         }
     }
+
+    /// An object with a value in every field but `raw`, always the same: compact JSON. What `raw` would hold is
+    /// [`super::SAMPLE_RAW`].
+    pub fn sample(self) -> Result<String, serde_json::Error> {
+        use super::*;
+        match self {
+            ObjectType::AccountingInvoice => serde_json::to_string(&AccountingInvoice::sample()),
+            ObjectType::CalendarEvent => serde_json::to_string(&CalendarEvent::sample()),
+            ObjectType::CrmCompany => serde_json::to_string(&CrmCompany::sample()),
+            ObjectType::CrmContact => serde_json::to_string(&CrmContact::sample()),
+            ObjectType::CrmDeal => serde_json::to_string(&CrmDeal::sample()),
+            ObjectType::CustomEvent => serde_json::to_string(&CustomEvent::sample()),
+            ObjectType::KmsComment => serde_json::to_string(&KmsComment::sample()),
+            ObjectType::KmsPage => serde_json::to_string(&KmsPage::sample()),
+            ObjectType::MessagingChannel => serde_json::to_string(&MessagingChannel::sample()),
+            ObjectType::MessagingMessage => serde_json::to_string(&MessagingMessage::sample()),
+            ObjectType::PaymentPayment => serde_json::to_string(&PaymentPayment::sample()),
+            ObjectType::PaymentPayout => serde_json::to_string(&PaymentPayout::sample()),
+            ObjectType::PaymentRefund => serde_json::to_string(&PaymentRefund::sample()),
+            ObjectType::PaymentSubscription => serde_json::to_string(&PaymentSubscription::sample()),
+            ObjectType::RepoCommit => serde_json::to_string(&RepoCommit::sample()),
+            ObjectType::RepoPullrequest => serde_json::to_string(&RepoPullrequest::sample()),
+            ObjectType::RepoRepository => serde_json::to_string(&RepoRepository::sample()),
+            ObjectType::TaskComment => serde_json::to_string(&TaskComment::sample()),
+            ObjectType::TaskProject => serde_json::to_string(&TaskProject::sample()),
+            ObjectType::TaskTask => serde_json::to_string(&TaskTask::sample()),
+            ObjectType::TicketingTicket => serde_json::to_string(&TicketingTicket::sample()),
+        }
+    }
 }
 
 impl fmt::Display for ObjectType {

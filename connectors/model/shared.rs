@@ -1,6 +1,7 @@
 //! Parts that several unified objects have.
 
 use super::kinds::Text;
+use super::sample::sampled;
 use serde::Serialize;
 
 /// An e-mail address.
@@ -34,6 +35,8 @@ macro_rules! part {
                 pub $field: $kind,
             )*
         }
+
+        sampled! { $name { $($field),* } }
     };
 }
 
@@ -69,4 +72,9 @@ part! {
         value: Text<'a>,
         format: Text<'a>,
     }
+}
+
+sampled! {
+    Email { email, kind }
+    Telephone { telephone, kind }
 }
