@@ -5,7 +5,7 @@ use crate::ids::WorkspaceId;
 use crate::random::{NoEntropy, Random};
 use crate::secrets::{Vault, VaultError};
 use crate::settings::{Secret, Settings, StoreKind};
-use crate::store::{DeliverySettings, SignatureEncoding, Store, StoreError, Workspace};
+use crate::store::{SigningSecrets, Store, StoreError, Workspace};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
@@ -129,7 +129,7 @@ pub async fn workspace(
     settings: &Settings,
 ) -> Result<(Workspace, Made), BootstrapError> {
     match store.workspaces(None, 1).await?.into_iter().next() {
-        Some(known) => Ok((align(store, vault, settings, known).await?, Made::default())),
+        Some(known) => Ok((align(store, vault, clock, settings, known).await?, Made::default())),
         None => make(store, vault, clock, random, settings).await,
     }
 }
@@ -160,39 +160,49 @@ async fn make(
         None => made.secret.insert(new_secret(random)?),
     };
     let id = WorkspaceId::new(clock, random)?;
-    let workspace = Workspace {
-        id,
-        name: "default".to_owned(),
-        created_at: clock.now(),
-        key_hash: key_hash(api_key.reveal()),
-        secret: vault.seal(&owner(id), secret.reveal().as_bytes())?,
-        signature_encoding: SignatureEncoding::default(),
-        delivery: DeliverySettings::default(),
-    };
+    let sealed = vault.seal(&owner(id), secret.reveal().as_bytes())?;
+    let settings_secret = settings.workspace_secret.as_ref().map(|_| sealed.clone());
+    let workspace = Workspace::new(id, "default", key_hash(api_key.reveal()), sealed, clock.now());
+    let workspace = Workspace { settings_secret, ..workspace };
     store.insert_workspace(workspace.clone()).await?;
     Ok((workspace, made))
 }
 
+/// The settings' secret counts when it is another than the settings had last: one that was replaced by API since stays
+/// replaced over a restart.
 async fn align(
     store: &dyn Store,
     vault: &Vault,
+    clock: &Clock,
     settings: &Settings,
     known: Workspace,
 ) -> Result<Workspace, BootstrapError> {
-    let plain = vault.open(&owner(known.id), &known.secret)?;
+    let owner = owner(known.id);
+    let plain = vault.open(&owner, known.settings_secret.as_ref().unwrap_or(&known.signing.secret))?;
     let mut wanted = known.clone();
     if let Some(key) = &settings.api_key {
         wanted.key_hash = key_hash(key.reveal());
     }
-    if let Some(secret) = settings.workspace_secret.as_ref().filter(|secret| secret.reveal().as_bytes() != &plain[..]) {
-        wanted.secret = vault.seal(&owner(known.id), secret.reveal().as_bytes())?;
+    match &settings.workspace_secret {
+        Some(secret) if secret.reveal().as_bytes() != &plain[..] => {
+            let sealed = vault.seal(&owner, secret.reveal().as_bytes())?;
+            if vault.open(&owner, &known.signing.secret)?.as_slice() != secret.reveal().as_bytes() {
+                wanted.signing = SigningSecrets::only(sealed.clone(), Some(clock.now()));
+            }
+            wanted.settings_secret = Some(sealed);
+        }
+        Some(_) if known.settings_secret.is_none() => wanted.settings_secret = Some(known.signing.secret.clone()),
+        _ => {}
     }
-    if wanted != known {
-        store.replace_workspace(wanted.clone()).await?;
-        let (key, secret) = (wanted.key_hash != known.key_hash, wanted.secret != known.secret);
+    if wanted == known {
+        return Ok(known);
+    }
+    let (key, secret) = (wanted.key_hash != known.key_hash, wanted.signing != known.signing);
+    let kept = store.replace_workspace(wanted).await?;
+    if key || secret {
         tracing::info!(workspace_id = %known.id, key, secret, "the workspace's key or secret was replaced by the settings'");
     }
-    Ok(wanted)
+    Ok(kept)
 }
 
 /// 192 random bits, in characters that a double click selects.

@@ -201,6 +201,12 @@ limits! {
         interval_default_ms: u64 = 60_000,
         /// The longest poll interval, in milliseconds.
         interval_max_ms: u64 = 31 * 86_400_000,
+        /// Retries of one batch that a workspace's or webhook's own schedule may have.
+        retries_max: usize = 50,
+        /// The shortest wait of such a schedule, in milliseconds.
+        retry_wait_floor_ms: u64 = 100,
+        /// The longest wait of such a schedule, in milliseconds.
+        retry_wait_max_ms: u64 = 7 * 86_400_000,
     }
 }
 

@@ -6,6 +6,7 @@
 mod api_calls;
 mod auth;
 mod connections;
+pub(crate) mod delivery_settings;
 pub(crate) mod error;
 mod fallback;
 pub(crate) mod find;
@@ -20,6 +21,7 @@ mod socket;
 pub(crate) mod state;
 mod webhooks;
 pub(crate) mod wire;
+mod workspace;
 
 pub use router::router;
 pub use serve::serve;

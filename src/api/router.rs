@@ -1,7 +1,7 @@
 //! Every route on one page.
 
 use super::state::{Api, ApiOptions};
-use super::{api_calls, connections, fallback, health, integrations, limits, notifications, webhooks};
+use super::{api_calls, connections, fallback, health, integrations, limits, notifications, webhooks, workspace};
 use crate::context::Context;
 use crate::ingress;
 use axum::Router;
@@ -38,6 +38,7 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/integration/workspace/{workspace_id}", get(integrations::list_of_workspace))
         .route("/unified/integration/auth/{workspace_id}/{integration}", get(integrations::auth_url))
         .route("/oauth/callback", get(integrations::callback))
+        .route("/unified/workspace", get(workspace::get).put(workspace::update).patch(workspace::update))
         .route("/unified/apicall", get(api_calls::list))
         .route("/unified/apicall/{id}", get(api_calls::get))
         .route("/unified/notification", get(notifications::list))

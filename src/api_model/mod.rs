@@ -3,7 +3,9 @@
 pub mod api_call;
 pub mod backfill;
 pub mod connection;
+pub mod delivery_settings;
 pub mod health;
 pub mod integration;
 pub mod notification;
 pub mod webhook;
+pub mod workspace;

@@ -211,6 +211,10 @@ impl Hub {
                 Ok(())
             }
             Wake::ConnectionChanged(connection) => self.connection_changed(connection).await,
+            Wake::WorkspaceChanged(workspace) => {
+                self.shared.keyring.forget_workspace(workspace);
+                Ok(())
+            }
             Wake::FeedDue(_) => Ok(()),
         };
         if let Err(error) = woken {
@@ -220,7 +224,7 @@ impl Hub {
     }
 
     async fn connection_changed(&mut self, connection: ConnectionId) -> Result<(), StoreError> {
-        self.shared.keyring.forget(Some(connection));
+        self.shared.keyring.forget_connection(connection);
         let store = self.shared.context.store.clone();
         for feed in store.feeds_of_connection(connection, FEEDS_MAX).await? {
             let readers = self.readers.of(&*store, feed.id).await?;
@@ -231,7 +235,7 @@ impl Hub {
 
     fn lagged(&mut self, missed: u64) {
         tracing::info!(missed, "more became durable than could be heard of; all shards are looked through");
-        self.shared.keyring.forget(None);
+        self.shared.keyring.forget();
         self.readers.forget();
         self.running.values().for_each(|signal| signal.raise(CHANGED));
         self.rescan();

@@ -7,12 +7,7 @@ use crate::store::{Store, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use thiserror::Error;
-use tokio::time::Instant;
-
-/// How long a workspace's key is used before it is read again: a secret that was replaced signs that much longer.
-const KEY_LIFE: Duration = Duration::from_secs(5);
 
 /// Entries of each kind that are kept.
 const ENTRIES_MAX: usize = 10_000;
@@ -42,7 +37,7 @@ pub(super) struct Keyring {
 
 #[derive(Debug, Default)]
 struct Held {
-    keys: HashMap<WorkspaceId, (Arc<Keys>, Vec<u8>, Instant)>,
+    keys: HashMap<WorkspaceId, Arc<Keys>>,
     paused: HashMap<ConnectionId, bool>,
     /// Grows with every forgetting, so that what was read before is not kept after it.
     forgotten: u64,
@@ -51,28 +46,26 @@ struct Held {
 impl Keyring {
     /// The keys of a workspace.
     pub(super) async fn keys(&self, store: &dyn Store, vault: &Vault, id: WorkspaceId) -> Result<Arc<Keys>, KeyError> {
-        if let Some((keys, _, until)) = self.held().keys.get(&id)
-            && Instant::now() < *until
-        {
-            return Ok(keys.clone());
-        }
+        let before = {
+            let held = self.held();
+            if let Some(keys) = held.keys.get(&id) {
+                return Ok(keys.clone());
+            }
+            held.forgotten
+        };
         let workspace = store.workspace(id).await?.ok_or(StoreError::Missing("workspace"))?;
-        let plain = vault.open(&format!("workspace/{id}"), &workspace.secret)?;
+        let plain = vault.open(&format!("workspace/{id}"), &workspace.signing.secret)?;
         let secret = std::str::from_utf8(&plain).map_err(|_| KeyError::NotText)?;
-        // Which secret it was, without keeping it: another one, or another encoding, makes new keys.
-        let mark = serde_json::to_vec(&(&workspace.secret, workspace.signature_encoding)).unwrap_or_default();
-        let until = Instant::now() + KEY_LIFE;
-        let mut held = self.held();
-        if let Some(known) = held.keys.get_mut(&id).filter(|known| known.1 == mark) {
-            known.2 = until;
-            return Ok(known.0.clone());
-        }
         let keys = Arc::new(Keys { signing: SigningKey::new(secret, workspace.signature_encoding) });
+        let mut held = self.held();
+        if held.forgotten != before {
+            return Ok(keys);
+        }
         if held.keys.len() >= ENTRIES_MAX {
             held.keys.clear();
         }
-        held.keys.insert(id, (keys.clone(), mark, until));
-        Ok(keys)
+        // Whoever was first: webhooks that share the keys share what was hashed under them.
+        Ok(held.keys.entry(id).or_insert(keys).clone())
     }
 
     /// Whether a connection is paused.
@@ -95,14 +88,24 @@ impl Keyring {
         Ok(paused)
     }
 
-    /// Forgets what was known of a connection, because it changed; of all where none is named.
-    pub(super) fn forget(&self, connection: Option<ConnectionId>) {
+    /// Forgets what was known of a connection, because it changed.
+    pub(super) fn forget_connection(&self, id: ConnectionId) {
         let mut held = self.held();
         held.forgotten += 1;
-        match connection {
-            Some(id) => drop(held.paused.remove(&id)),
-            None => held.paused.clear(),
-        }
+        held.paused.remove(&id);
+    }
+
+    /// Forgets what was known of a workspace, because it changed.
+    pub(super) fn forget_workspace(&self, id: WorkspaceId) {
+        let mut held = self.held();
+        held.forgotten += 1;
+        held.keys.remove(&id);
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget(&self) {
+        let mut held = self.held();
+        *held = Held { forgotten: held.forgotten + 1, ..Held::default() };
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

@@ -140,7 +140,7 @@ impl Registrar {
                 }
                 self.queue.extend(of_it);
             }
-            Wake::LogGrew(_) | Wake::FeedDue(_) | Wake::JobChanged(..) => {}
+            Wake::LogGrew(_) | Wake::FeedDue(_) | Wake::JobChanged(..) | Wake::WorkspaceChanged(_) => {}
         }
     }
 

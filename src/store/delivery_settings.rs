@@ -1,5 +1,6 @@
 //! How a webhook's payloads are delivered, where it does not follow the server's settings.
 
+use super::SigningSecrets;
 use crate::secrets::Sealed;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,9 @@ pub struct DeliverySettings {
     /// Headers beside our own. A webhook's or a destination's own, as the template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<SealedHeaders>,
+    /// A webhook's own secrets, which sign alone; none where its workspace's do. A workspace keeps its own beside this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing: Option<SigningSecrets>,
 }
 
 impl DeliverySettings {

@@ -23,6 +23,7 @@ mod listing;
 mod log;
 mod memory;
 mod notification;
+mod signing_secrets;
 mod sled;
 mod sweep;
 mod webhook;
@@ -45,12 +46,13 @@ pub use listing::{JobMode, JobState, ListingCommit, ListingJob, ListingTally, Li
 pub use log::{ArrivalCommit, ArrivalFeed, Arrived, DeliveryKey, Log, LogHead, TRIM_PAGES_MAX};
 pub use memory::MemoryStore;
 pub use notification::{Notification, NotificationEvent, NotificationQuery, Notifications};
+pub use signing_secrets::{FormerSecret, SigningSecrets};
 pub use sled::SledStore;
 pub use sweep::{Sweep, SweepCommit, SweepPhase, Sweeps};
 pub use webhook::{NewWebhook, Registered, Webhook, WebhookKind, WebhookQuery, Webhooks};
 pub use workspace::{SignatureEncoding, Workspace, Workspaces};
 
-use crate::ids::{ConnectionId, FeedId, JobId, WebhookId};
+use crate::ids::{ConnectionId, FeedId, JobId, WebhookId, WorkspaceId};
 use thiserror::Error;
 use tokio::sync::{broadcast, watch};
 
@@ -120,4 +122,6 @@ pub enum Wake {
     JobChanged(JobId, WebhookId),
     /// A connection was changed or deleted.
     ConnectionChanged(ConnectionId),
+    /// A workspace was changed.
+    WorkspaceChanged(WorkspaceId),
 }

@@ -1,6 +1,6 @@
 //! Workspaces: tenants with an API key and a signing secret.
 
-use super::{DeliverySettings, StoreError};
+use super::{DeliverySettings, SigningSecrets, StoreError};
 use crate::ids::WorkspaceId;
 use crate::secrets::Sealed;
 use async_trait::async_trait;
@@ -29,13 +29,38 @@ pub struct Workspace {
     pub created_at: DateTime<Utc>,
     /// SHA-256 of its API key; the key itself is kept nowhere.
     pub key_hash: [u8; 32],
-    /// Its signing secret, sealed for `workspace/<id>`.
-    pub secret: Sealed,
+    /// Its signing secrets.
+    #[serde(flatten)]
+    pub signing: SigningSecrets,
     /// How its payloads' digests are written.
     pub signature_encoding: SignatureEncoding,
     /// How its webhooks are delivered to unless they say otherwise.
     #[serde(default, skip_serializing_if = "DeliverySettings::is_default")]
     pub delivery: DeliverySettings,
+    /// Grows by one with every change of this row.
+    #[serde(default)]
+    pub revision: u64,
+    /// The signing secret of the server's settings that was taken over last, sealed like the others: another one there
+    /// replaces what signs, the same one does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_secret: Option<Sealed>,
+}
+
+impl Workspace {
+    /// A workspace with one secret and nothing set.
+    pub fn new(id: WorkspaceId, name: &str, key_hash: [u8; 32], secret: Sealed, now: DateTime<Utc>) -> Self {
+        Workspace {
+            id,
+            name: name.to_owned(),
+            created_at: now,
+            key_hash,
+            signing: SigningSecrets::only(secret, Some(now)),
+            signature_encoding: SignatureEncoding::default(),
+            delivery: DeliverySettings::default(),
+            revision: 0,
+            settings_secret: None,
+        }
+    }
 }
 
 /// Workspaces.
@@ -49,8 +74,12 @@ pub trait Workspaces {
     /// Adds a workspace. [`StoreError::Exists`] where its id or its key hash is taken.
     async fn insert_workspace(&self, workspace: Workspace) -> Result<(), StoreError>;
 
-    /// Replaces the key hash, secret, name and encoding of a workspace. The old key finds nothing afterwards.
-    async fn replace_workspace(&self, workspace: Workspace) -> Result<(), StoreError>;
+    /// Replaces a workspace if its revision is still the one that was read; the new row's revision is one more.
+    ///
+    /// - [`StoreError::Conflict`] where another change came first.
+    /// - The old key finds nothing afterwards. [`StoreError::Exists`] where another workspace has the new one.
+    /// - [`super::Wake::WorkspaceChanged`] is told.
+    async fn replace_workspace(&self, workspace: Workspace) -> Result<Workspace, StoreError>;
 
     /// The workspace of this id.
     async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError>;

@@ -11,3 +11,4 @@ mod notifications;
 mod oauth;
 mod rules;
 mod webhooks;
+mod workspace;

@@ -12,8 +12,8 @@ use anyhook::random::Random;
 use anyhook::secrets::{Sealed, Vault};
 use anyhook::store::{
     ApiCall, ApiCallQuery, ArrivalCommit, ArrivalFeed, Connection, ConnectionProfile, DeliverySettings, DeliveryState,
-    JobMode, JobState, ListingCommit, ListingJob, MemoryStore, NewWebhook, ShardId, SignatureEncoding, Store, Webhook,
-    WebhookKind, Workspace,
+    JobMode, JobState, ListingCommit, ListingJob, MemoryStore, NewWebhook, ShardId, Store, Webhook, WebhookKind,
+    Workspace,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -246,15 +246,8 @@ fn page(found: Found, changes: &[(&str, Change)], is_last: bool) -> EncodedPage 
 
 fn workspace(clock: &Clock, random: &Random, vault: &Vault) -> Workspace {
     let id = WorkspaceId::new(clock, random).unwrap();
-    Workspace {
-        id,
-        name: "tests".to_owned(),
-        created_at: clock.now(),
-        key_hash: [1; 32],
-        secret: vault.seal(&format!("workspace/{id}"), SECRET.as_bytes()).unwrap(),
-        signature_encoding: SignatureEncoding::Base64,
-        delivery: DeliverySettings::default(),
-    }
+    let secret = vault.seal(&format!("workspace/{id}"), SECRET.as_bytes()).unwrap();
+    Workspace::new(id, "tests", [1; 32], secret, clock.now())
 }
 
 fn connection(clock: &Clock, random: &Random, workspace_id: WorkspaceId) -> Connection {

@@ -3,7 +3,7 @@
 use crate::harness::{SECRET, World};
 use crate::receiver::Receiver;
 use anyhook::log::Found;
-use anyhook::store::{Position, Webhook};
+use anyhook::store::{Position, SignatureEncoding, Webhook, Workspace};
 use anyhook_connectors::contract::Change;
 use std::collections::HashSet;
 
@@ -79,5 +79,23 @@ async fn each_event_gets_its_changes_and_passes_over_the_rest() {
     assert_eq!(receivers[0].shown(), ["VIRTUAL 1"]);
     assert_eq!(receivers[1].shown(), ["VIRTUAL 1 2", "VIRTUAL 3"]);
     assert_eq!(receivers[2].shown(), ["VIRTUAL 1"]);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_workspace_signs_the_next_delivery() {
+    let (world, receiver) = (World::new().await, Receiver::new().await);
+    let webhook = world.subscribe(&receiver.url).await;
+    let engine = world.start();
+    world.log(webhook.feed_id, Found::Virtual, &["1"]).await;
+    receiver.until(1).await;
+    let workspace = world.context.store.workspace(webhook.workspace_id).await.unwrap().unwrap();
+    let changed = Workspace { signature_encoding: SignatureEncoding::Hex, ..workspace };
+    world.context.store.replace_workspace(changed).await.unwrap();
+    // The hub hears of both in this order.
+    world.log(webhook.feed_id, Found::Virtual, &["2"]).await;
+    let seen = receiver.until(2).await;
+    let lengths: Vec<usize> = seen.iter().map(|attempt| attempt.json()["sig256"].as_str().unwrap().len()).collect();
+    assert_eq!(lengths, [44, 64]);
     engine.stop().await;
 }

@@ -34,6 +34,10 @@ impl Received {
         self.headers[name].to_str().unwrap()
     }
 
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
     /// The type and the ids of its objects: `VIRTUAL 1 2`.
     pub(crate) fn shown(&self) -> String {
         let body: Shown = serde_json::from_slice(&self.body).unwrap();

@@ -13,7 +13,7 @@ use anyhook::random::Random;
 use anyhook::secrets::Vault;
 use anyhook::settings::{OAuthClient, Secret};
 use anyhook::store::MemoryStore;
-use anyhook::store::{DeliverySettings, SignatureEncoding, Store, Workspace};
+use anyhook::store::{Store, Workspace};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -194,15 +194,9 @@ impl Server {
 
 async fn add_workspace(context: &Context, key: &str) -> (WorkspaceId, String) {
     let id = WorkspaceId::new(&context.clock, &context.random).unwrap();
-    let workspace = Workspace {
-        id,
-        name: key.to_owned(),
-        created_at: context.clock.now(),
-        key_hash: Sha256::digest(key.as_bytes()).into(),
-        secret: context.vault.seal(&format!("workspace/{id}"), b"wsecret").unwrap(),
-        signature_encoding: SignatureEncoding::Base64,
-        delivery: DeliverySettings::default(),
-    };
+    let secret = context.vault.seal(&format!("workspace/{id}"), b"wsecret").unwrap();
+    let key_hash = Sha256::digest(key.as_bytes()).into();
+    let workspace = Workspace::new(id, key, key_hash, secret, context.clock.now());
     context.store.insert_workspace(workspace).await.unwrap();
     (id, key.to_owned())
 }

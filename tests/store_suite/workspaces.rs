@@ -1,18 +1,11 @@
 use crate::world::{World, at};
-use anyhook::store::{DeliverySettings, SignatureEncoding, StoreError, Workspace};
+use anyhook::secrets::Sealed;
+use anyhook::store::{StoreError, Wake, Workspace};
 use sha2::{Digest, Sha256};
 
 fn workspace(world: &World, key: &str) -> Workspace {
     let id = world.workspace_id();
-    Workspace {
-        id,
-        name: "Acme".into(),
-        created_at: at(0),
-        key_hash: Sha256::digest(format!("{id}{key}")).into(),
-        secret: Default::default(),
-        signature_encoding: SignatureEncoding::Base64,
-        delivery: DeliverySettings::default(),
-    }
+    Workspace::new(id, "Acme", Sha256::digest(format!("{id}{key}")).into(), Sealed::default(), at(0))
 }
 
 pub(crate) async fn the_store_key_is_made_once(world: &World) {
@@ -35,9 +28,22 @@ pub(crate) async fn an_old_key_finds_nothing_after_a_replacement(world: &World) 
     assert_eq!(world.store.replace_workspace(old.clone()).await, Err(StoreError::Missing("workspace")));
     world.store.insert_workspace(old.clone()).await.unwrap();
     let new = Workspace { key_hash: workspace(world, "new").key_hash, name: "Acme 2".into(), ..old.clone() };
-    world.store.replace_workspace(new.clone()).await.unwrap();
+    let kept = world.store.replace_workspace(new.clone()).await.unwrap();
+    assert_eq!(kept, Workspace { revision: new.revision + 1, ..new });
     assert_eq!(world.store.workspace_by_key(&old.key_hash).await.unwrap(), None);
-    assert_eq!(world.store.workspace_by_key(&new.key_hash).await.unwrap(), Some(new));
+    assert_eq!(world.store.workspace_by_key(&kept.key_hash).await.unwrap(), Some(kept));
+}
+
+pub(crate) async fn a_changed_workspace_is_told_and_a_change_of_an_older_one_refused(world: &World) {
+    let read = workspace(world, "k");
+    world.store.insert_workspace(read.clone()).await.unwrap();
+    let mut wakes = world.store.wakes();
+    let first = Workspace { name: "first".into(), ..read.clone() };
+    let kept = world.store.replace_workspace(first).await.unwrap();
+    assert_eq!(wakes.recv().await, Ok(Wake::WorkspaceChanged(read.id)));
+    let late = Workspace { name: "late".into(), ..read };
+    assert_eq!(world.store.replace_workspace(late).await, Err(StoreError::Conflict("workspace")));
+    assert_eq!(world.store.workspace(kept.id).await.unwrap(), Some(kept));
 }
 
 pub(crate) async fn a_list_goes_on_behind_an_id(world: &World) {

@@ -177,15 +177,7 @@ impl World {
         let vault = Arc::new(Vault::new(&[7; 32], random.clone()));
         let workspace = WorkspaceId::new(&clock, &random).unwrap();
         let secret = vault.seal(&format!("workspace/{workspace}"), SECRET.as_bytes()).unwrap();
-        let row = Workspace {
-            id: workspace,
-            name: "test".to_owned(),
-            created_at: clock.now(),
-            key_hash: [1; 32],
-            secret,
-            signature_encoding: SignatureEncoding::Base64,
-            delivery: DeliverySettings::default(),
-        };
+        let row = Workspace::new(workspace, "test", [1; 32], secret, clock.now());
         disk.store.insert_workspace(row).await.unwrap();
         disk.store.store_key([3; 32]).await.unwrap();
         // The vendor's clock does not jump with ours.

@@ -68,6 +68,18 @@ impl<'a> Fields<'a> {
         self.get(name).map(|value| value.as_f64().ok_or_else(|| wrong(value))).transpose()
     }
 
+    /// A list of numbers with a bound on its length.
+    pub(crate) fn numbers(&self, name: &str) -> Result<Option<Vec<f64>>, ApiError> {
+        let items = match self.get(name) {
+            None => return Ok(None),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(self.wrong(name, "a list of numbers", other)),
+        };
+        self.check_entries(name, items.len())?;
+        let number = |item: &Value| item.as_f64().ok_or_else(|| self.wrong(name, "a list of numbers", item));
+        items.iter().map(number).collect::<Result<_, _>>().map(Some)
+    }
+
     /// A whole number within these bounds; clients may write it as `10.0`.
     pub(crate) fn count(&self, name: &str, min: u32, max: u32) -> Result<Option<u32>, ApiError> {
         let Some(number) = self.number(name)? else { return Ok(None) };

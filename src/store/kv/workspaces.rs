@@ -6,7 +6,7 @@ use super::rows::{Reader, Writer, damaged, load, save};
 use super::txn::Txn;
 use super::{Pace, Units, lists};
 use crate::ids::WorkspaceId;
-use crate::store::{StoreError, Workspace, Workspaces};
+use crate::store::{StoreError, Wake, Workspace, Workspaces};
 use async_trait::async_trait;
 
 const WHAT: &str = "workspace";
@@ -45,14 +45,20 @@ fn insert(txn: &mut Txn<'_>, new: &Workspace) -> Result<(), StoreError> {
     keep(txn, new)
 }
 
-fn replace(txn: &mut Txn<'_>, mut new: Workspace) -> Result<(), StoreError> {
+fn replace(txn: &mut Txn<'_>, mut new: Workspace) -> Result<Workspace, StoreError> {
     let old = workspace(txn, new.id)?.ok_or(StoreError::Missing(WHAT))?;
+    if old.revision != new.revision {
+        return Err(StoreError::Conflict(WHAT));
+    }
     if by_key(txn, &new.key_hash)?.is_some_and(|holder| holder != new.id) {
         return Err(StoreError::Exists(WHAT));
     }
     new.created_at = old.created_at;
+    new.revision += 1;
     txn.remove(Tree::Index, Index::WorkspaceByKey.key(&[&old.key_hash]));
-    keep(txn, &new)
+    txn.wake(Wake::WorkspaceChanged(new.id));
+    keep(txn, &new)?;
+    Ok(new)
 }
 
 #[async_trait]
@@ -65,7 +71,7 @@ impl<U: Units> Workspaces for U {
         self.write(Pace::Now, move |txn| insert(txn, &workspace)).await
     }
 
-    async fn replace_workspace(&self, workspace: Workspace) -> Result<(), StoreError> {
+    async fn replace_workspace(&self, workspace: Workspace) -> Result<Workspace, StoreError> {
         self.write(Pace::Now, move |txn| replace(txn, workspace)).await
     }
 
