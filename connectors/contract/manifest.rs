@@ -11,8 +11,8 @@ pub use listing::{
     Conditional, CreatedAt, CursorKind, Deletions, FilterBound, Listing, ListingKind, ObjectSpec, Order, Paging,
 };
 pub use native::{
-    DateLimits, Digest, Encoding, Handshake, Hmac, KeyForm, NativeSpec, Registers, SignatureForm, TimestampSource,
-    ValueAt, Verification,
+    DateLimits, Digest, EchoVerb, Encoding, Handshake, Hmac, KeyForm, KnownBy, NativeSpec, Registers, SignatureForm,
+    TimestampSource, ValueAt, Verification,
 };
 pub use rate_limit::{AppLimit, RateLimit};
 pub use template::{Content, Template, is_header};

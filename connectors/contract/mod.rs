@@ -14,9 +14,9 @@ pub use error::{ConnectorError, RecordError, Verdict};
 pub use event::{Arrival, Change, HookJob, NativeEvent, Registration};
 pub use manifest::{
     AppLimit, AuthField, AuthMethod, AuthScheme, Conditional, Content, CreatedAt, CursorKind, DateLimits, Deletions,
-    Digest, Encoding, FilterBound, Handshake, Hmac, KeyForm, Listing, ListingKind, Manifest, NativeSpec, ObjectSpec,
-    Order, Paging, RateLimit, Registers, SignatureForm, Template, TimestampSource, TokenField, ValueAt, Verification,
-    is_header,
+    Digest, EchoVerb, Encoding, FilterBound, Handshake, Hmac, KeyForm, KnownBy, Listing, ListingKind, Manifest,
+    NativeSpec, ObjectSpec, Order, Paging, RateLimit, Registers, SignatureForm, Template, TimestampSource, TokenField,
+    ValueAt, Verification, is_header,
 };
 pub use page::{Account, BadRecord, Found, GetJob, Next, Page, PageJob, Parent, Place, Record};
 pub(crate) use request::encode_segment;

@@ -13,11 +13,16 @@
 //! | `timestamp_unit`, `timestamp_tolerance_s` | `s` or `ms`; how far from now it may be, 300 |
 //! | `event_id_path` or `event_id_header` | where the id of the event stands, by which repeats are known |
 //! | `event_type_path` or `event_type_header`, `event_time_path` | where its type and time stand |
-//! | `handshake` | `head`; `query` with `handshake_parameter`; `body` with `handshake_path`, `handshake_value` and `handshake_field` |
+//! | `handshake` | how the sender makes sure of the address: `head`, `query`, `body`, `token` or `secret` |
+//! | `handshake_parameter`, `handshake_verb`, `handshake_check_parameter` | of `query`: the parameter that is answered; `get` or `post`; one that must equal the secret |
+//! | `handshake_path`, `handshake_value` | of `body` and `token`: the field by which such a request is known, and its value if being there is not enough |
+//! | `handshake_field`, `handshake_signed` | of `body`: the field that is answered; `no` where such a request is not signed |
+//! | `handshake_field`, `handshake_digest_field` | of `token`: the path of the token, which is answered with its HMAC-SHA256 in hexadecimal in the other field |
+//! | `handshake_header` | of `secret`: the header in which the sender tells its secret, once; `webhook_secret` is left out then |
 
 use crate::contract::{
-    ConnectorError, Content, DateLimits, Digest, Encoding, Handshake, Hmac, KeyForm, NativeSpec, Registers,
-    SignatureForm, Template, TimestampSource, ValueAt, Verification, is_header,
+    ConnectorError, Content, DateLimits, Digest, EchoVerb, Encoding, Handshake, Hmac, KeyForm, KnownBy, NativeSpec,
+    Registers, SignatureForm, Template, TimestampSource, ValueAt, Verification, is_header,
 };
 use std::collections::BTreeMap;
 
@@ -180,18 +185,33 @@ fn handshake(meta: &Meta) -> Result<Option<Handshake<'_>>, ConnectorError> {
     match get(meta, "handshake") {
         None => Ok(None),
         Some("head") => Ok(Some(Handshake::Head)),
-        Some("query") => {
-            let parameter = needed(meta, "handshake_parameter", "name the parameter whose value is to be answered")?;
-            Ok(Some(Handshake::QueryEcho { parameter, secret_parameter: get(meta, "handshake_check_parameter") }))
+        Some("query") => Ok(Some(Handshake::QueryEcho {
+            verb: one_of(meta, "handshake_verb", &[("get", EchoVerb::Get), ("post", EchoVerb::Post)])?,
+            parameter: needed(meta, "handshake_parameter", "name the parameter whose value is to be answered")?,
+            secret_parameter: get(meta, "handshake_check_parameter"),
+        })),
+        Some("body") => Ok(Some(Handshake::BodyEcho {
+            known_by: known_by(meta)?,
+            field: needed(meta, "handshake_field", "name the field whose value is to be answered")?,
+            is_signed: one_of(meta, "handshake_signed", &[("yes", true), ("no", false)])?,
+        })),
+        Some("token") => Ok(Some(Handshake::TokenDigest {
+            known_by: known_by(meta)?,
+            token: needed(meta, "handshake_field", "name the path of the token")?,
+            digest: needed(meta, "handshake_digest_field", "name the field that the token's digest is answered in")?,
+        })),
+        Some("secret") => {
+            let header = header(meta, "handshake_header")?;
+            let header = header.ok_or_else(|| wrong("handshake_header", "is missing; name the secret's header"))?;
+            Ok(Some(Handshake::SecretHeader { header }))
         }
-        Some("body") => {
-            let path = needed(meta, "handshake_path", "name the path by which the request is known")?;
-            let value = needed(meta, "handshake_value", "name the value by which the request is known")?;
-            let field = needed(meta, "handshake_field", "name the field whose value is to be answered")?;
-            Ok(Some(Handshake::BodyEcho { known_by: (path, value), field }))
-        }
-        Some(_) => Err(wrong("handshake", "expected one of head, query, body")),
+        Some(_) => Err(wrong("handshake", "expected one of head, query, body, token, secret")),
     }
+}
+
+fn known_by(meta: &Meta) -> Result<KnownBy<'_>, ConnectorError> {
+    let path = needed(meta, "handshake_path", "name the path by which the request is known")?;
+    Ok(KnownBy { path, value: get(meta, "handshake_value") })
 }
 
 #[cfg(test)]
@@ -239,7 +259,11 @@ mod tests {
             (vec![("timestamp_item", "t"), ("timestamp_tolerance_s", "0")], "timestamp_tolerance_s"),
             (vec![("signature_item", "v1"), ("signature_separator", ", ")], "signature_separator"),
             (vec![("handshake", "query")], "handshake_parameter"),
-            (vec![("handshake", "body"), ("handshake_path", "type")], "handshake_value"),
+            (vec![("handshake", "query"), ("handshake_parameter", "c"), ("handshake_verb", "put")], "handshake_verb"),
+            (vec![("handshake", "body"), ("handshake_path", "type")], "handshake_field"),
+            (vec![("handshake", "body"), ("handshake_field", "challenge")], "handshake_path"),
+            (vec![("handshake", "token"), ("handshake_path", "a"), ("handshake_field", "b")], "handshake_digest_field"),
+            (vec![("handshake", "secret")], "handshake_header"),
         ] {
             let meta = meta(&pairs);
             let Err(ConnectorError::Setting { field: named, .. }) = read(&meta) else { panic!("{pairs:?} is taken") };

@@ -24,14 +24,25 @@ static MANIFEST: Manifest = Manifest {
     web_url: "https://www.standardwebhooks.com",
     api_docs_url: "https://github.com/standard-webhooks/standard-webhooks",
     base_url: None,
-    auth: &[AuthMethod {
-        scheme: AuthScheme::None,
-        fields: &[TokenField {
-            field: AuthField::Meta("webhook_secret"),
-            name: "Secret",
-            instruction: "The secret that the sender signs with, or puts into a header.",
-        }],
-    }],
+    auth: &[
+        AuthMethod {
+            scheme: AuthScheme::None,
+            fields: &[TokenField {
+                field: AuthField::Meta("webhook_secret"),
+                name: "Secret",
+                instruction: "The secret that the sender signs with, or puts into a header.",
+            }],
+        },
+        AuthMethod {
+            scheme: AuthScheme::None,
+            fields: &[TokenField {
+                field: AuthField::Meta("handshake_header"),
+                name: "Header of the secret",
+                instruction: "For a sender that tells its secret by itself, once, in a header: the header's name, with \
+                              handshake set to secret.",
+            }],
+        },
+    ],
     headers: &[],
     objects: &[SPEC],
     rate_limit: RateLimit { description: "Nothing is asked for.", ..RateLimit::PLAIN },

@@ -13,9 +13,9 @@ mod parts;
 use crate::contract::{
     ApiRequest, ApiResponse, Arrival, AuthField, AuthMethod, AuthScheme, Change, Conditional, Connector,
     ConnectorError, CreatedAt, CursorKind, DateLimits, Deletions, Digest, Encoding, FilterBound, Found, GetJob,
-    Handshake, Hmac, KeyForm, Listing, Manifest, NativeEvent, NativeSpec, Next, ObjectSpec, Order, Page, PageJob,
-    Paging, Parent, RateLimit, Registers, SignatureForm, Template, TimestampSource, TokenField, ValueAt, Verdict,
-    Verification,
+    Handshake, Hmac, KeyForm, KnownBy, Listing, Manifest, NativeEvent, NativeSpec, Next, ObjectSpec, Order, Page,
+    PageJob, Paging, Parent, RateLimit, Registers, SignatureForm, Template, TimestampSource, TokenField, ValueAt,
+    Verdict, Verification,
 };
 use crate::json::{read_record, read_records};
 use crate::model::ObjectType;
@@ -71,7 +71,11 @@ static MANIFEST: Manifest = Manifest {
         delivery_id: Some(ValueAt::Body("event_id")),
         registers: Registers::No,
         comparable: true,
-        handshake: Some(Handshake::BodyEcho { known_by: ("type", "url_verification"), field: "challenge" }),
+        handshake: Some(Handshake::BodyEcho {
+            known_by: KnownBy { path: "type", value: Some("url_verification") },
+            field: "challenge",
+            is_signed: true,
+        }),
     }),
 };
 

@@ -5,6 +5,7 @@
 //! [`registrar`] asks vendors to push in the first place.
 
 mod arrival;
+mod change;
 mod handshake;
 pub mod registrar;
 mod registration;

@@ -3,6 +3,7 @@
 //! A vendor pushes to a connection's ingress, and what it pushes serves all webhooks of a feed, so that a feed has one
 //! registration; each of its native webhooks carries it. Some vendors refuse a second one for the same events.
 
+use super::change::change_credentials;
 use crate::context::Context;
 use crate::credentials::Credentials;
 use crate::ids::{ConnectionId, FeedId};
@@ -127,7 +128,7 @@ impl Registrations {
         self.record(last, "register webhook", &request, result.as_ref().err()).await;
         let registration = result?;
         if let Some(secret) = registration.secret {
-            self.change_credentials(connection.id, |credentials| {
+            change_credentials::<PollError>(&self.context, connection.id, |credentials| {
                 credentials.registered_secrets.insert(registration.id.clone(), secret.clone());
             })
             .await?;
@@ -182,12 +183,11 @@ impl Registrations {
             None if chosen == Registers::AppSecret => Ok(None),
             None => {
                 let fresh = self.fresh_secret()?;
-                let (connection, credentials) = self
-                    .change_credentials(id, |credentials| {
-                        // Another one may have come meanwhile, and is kept.
-                        credentials.webhook_secret.get_or_insert(fresh.clone());
-                    })
-                    .await?;
+                let (connection, credentials) = change_credentials::<PollError>(&self.context, id, |credentials| {
+                    // Another one may have come meanwhile, and is kept.
+                    credentials.webhook_secret.get_or_insert(fresh.clone());
+                })
+                .await?;
                 Ok(Some((connection, credentials.webhook_secret.unwrap_or_default())))
             }
         }
@@ -201,40 +201,10 @@ impl Registrations {
         let forget = |credentials: &mut Credentials| {
             credentials.registered_secrets.remove(registration);
         };
-        match self.change_credentials(connection.id, forget).await {
+        match change_credentials(&self.context, connection.id, forget).await {
             Ok(_) | Err(PollError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Changes the credentials as they are now.
-    async fn change_credentials(
-        &self,
-        id: ConnectionId,
-        change: impl Fn(&mut Credentials),
-    ) -> Result<(Connection, Credentials), PollError> {
-        let (store, vault) = (&self.context.store, &self.context.vault);
-        for _ in 0..TRIES_MAX {
-            let connection = store.connection(id).await?.ok_or(PollError::Gone)?;
-            let before = Credentials::open(vault, &connection)?;
-            let mut credentials = before.clone();
-            change(&mut credentials);
-            if credentials == before {
-                return Ok((connection, credentials));
-            }
-            let row = Connection {
-                auth: credentials.seal(vault, &connection)?,
-                // Whoever holds opened credentials has to open these, or a token renewal would write the old ones back.
-                auth_revision: connection.auth_revision + 1,
-                ..connection
-            };
-            match store.replace_connection(row).await {
-                Ok(connection) => return Ok((connection, credentials)),
-                Err(StoreError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(PollError::Transient("the connection kept changing while its webhook secret was stored".to_owned()))
     }
 
     fn fresh_secret(&self) -> Result<String, PollError> {

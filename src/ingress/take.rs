@@ -47,8 +47,10 @@ pub(crate) async fn take(
     );
     let account = Account { meta: &connection.profile.meta };
     let native = native(connector, account)?;
-    check(&api, &connection, &native, &parts, &headers, &body)?;
-    if let Some(answer) = handshake::answer(&native, &body) {
+    if let Some(answer) = handshake::answer_unsigned(&api, &connection, &native, &parts.uri, &headers, &body).await? {
+        return Ok(answer);
+    }
+    if let Some(answer) = check(&api, &connection, &native, &parts, &headers, &body)? {
         return Ok(answer);
     }
     if connection.is_paused {
@@ -91,7 +93,7 @@ fn delivery_key(native: &NativeSpec<'_>, headers: &Headers, body: &[u8]) -> Opti
     Sha256::digest(id.as_bytes()).first_chunk().copied()
 }
 
-/// Refuses what is not the vendor's.
+/// Refuses what is not the vendor's. What is a handshake gets its answer.
 fn check(
     api: &Api,
     connection: &Connection,
@@ -99,7 +101,7 @@ fn check(
     parts: &Parts,
     headers: &Headers,
     body: &Bytes,
-) -> Result<(), ApiError> {
+) -> Result<Option<Response>, ApiError> {
     let credentials = Credentials::open(&api.context.vault, connection)?;
     let secrets = credentials.webhook_secrets();
     if secrets.is_empty() {
@@ -111,7 +113,8 @@ fn check(
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let url = format!("{}{target}", api.context.public_url);
     let delivery = Delivery { method: parts.method.as_str(), url: &url, headers, body };
-    verify(&native.verification, &secrets, &delivery, api.context.clock.now()).map_err(|error| {
+    let now = api.context.clock.now();
+    verify(&native.verification, &secrets, &delivery, now).map_err(|error| {
         tracing::warn!(connection = %connection.id, %error, "a pushed webhook was refused");
         metrics::counter!("anyhook_ingress_refused_total", "integration" => connection.integration.clone())
             .increment(1);
@@ -121,7 +124,12 @@ fn check(
             }
             NotVerified::Wrong | NotVerified::Stale(_) => ApiError::unauthorized(error.to_string()),
         }
-    })
+    })?;
+    if native.handshake.is_none() {
+        return Ok(None);
+    }
+    let signs = |secret: &&&str| verify(&native.verification, &[secret], &delivery, now).is_ok();
+    Ok(secrets.iter().find(signs).and_then(|secret| handshake::answer_signed(native, secret, body)))
 }
 
 /// Keeps what a delivery comes to, for all feeds it touches at once.

@@ -196,7 +196,8 @@ fn part<'a>(
     })
 }
 
-fn sign(digest: Digest, key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
+/// The keyed hash of parts that follow each other.
+pub(super) fn sign(digest: Digest, key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
     match digest {
         Digest::Sha1 => mac::<hmac::Hmac<Sha1>>(key, parts),
         Digest::Sha256 => mac::<hmac::Hmac<Sha256>>(key, parts),

@@ -6,6 +6,7 @@ mod http_support;
 
 mod arrivals;
 mod custom;
+mod handshakes;
 mod published;
 mod refusals;
 mod registration;

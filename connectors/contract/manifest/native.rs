@@ -48,21 +48,58 @@ pub enum ValueAt<'a> {
 pub enum Handshake<'a> {
     /// HEAD, answered without a body.
     Head,
-    /// GET with a value in its query, answered with the value as text.
+    /// A value in the query, answered with the value as text.
     QueryEcho {
+        /// The request's verb. A POST of this kind is not signed.
+        verb: EchoVerb,
         /// The parameter that is echoed.
         parameter: &'a str,
         /// A parameter that has to equal the connection's secret, where the vendor sends one.
         secret_parameter: Option<&'a str>,
     },
-    /// POST with a value in its JSON body, answered with the value in JSON under the same name. It is signed like every
-    /// delivery.
+    /// POST with a value in its JSON body, answered with the value in JSON under the same name.
     BodyEcho {
-        /// The path of a field, and the value by which such a request is known.
-        known_by: (&'a str, &'a str),
+        /// How such a request is known.
+        known_by: KnownBy<'a>,
         /// The name of the field that is echoed.
         field: &'a str,
+        /// True if it is signed like every delivery.
+        is_signed: bool,
     },
+    /// POST with a token in its JSON body, answered with the token and its HMAC-SHA256 under the secret, in hexadecimal.
+    /// It is signed like every delivery.
+    TokenDigest {
+        /// How such a request is known.
+        known_by: KnownBy<'a>,
+        /// The path of the token. It is answered under the last name of the path.
+        token: &'a str,
+        /// The name that the digest is answered under.
+        digest: &'a str,
+    },
+    /// POST with the secret in a header, answered with the same header. It is not signed. The secret is what deliveries
+    /// are verified by from then on; a connection that has one takes no other.
+    SecretHeader {
+        /// The header's name in lower case.
+        header: &'a str,
+    },
+}
+
+/// The verb of a request whose query is echoed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EchoVerb {
+    /// GET
+    Get,
+    /// POST
+    Post,
+}
+
+/// How a handshake is told from a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownBy<'a> {
+    /// The path of a field in its JSON body.
+    pub path: &'a str,
+    /// The field's value; none where it is enough that the field is there.
+    pub value: Option<&'a str>,
 }
 
 /// How a delivery proves itself.

@@ -11,7 +11,7 @@ use crate::ids::{FeedId, JobId, WebhookId};
 use crate::store::{
     Connection, DeliverySettings, JobMode, ListPage, ListingJob, NewWebhook, Webhook, WebhookKind, WebhookQuery,
 };
-use anyhook_connectors::contract::{Account, Connector, ConnectorError, HookJob, ObjectSpec, Registers};
+use anyhook_connectors::contract::{Account, Connector, ConnectorError, Handshake, HookJob, ObjectSpec, Registers};
 use axum::extract::State;
 use axum::response::Response;
 use std::collections::BTreeMap;
@@ -93,7 +93,7 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
 
 /// How the vendor's own webhooks would come about.
 struct NativeWay {
-    /// Their secret is there.
+    /// Their secret is there, or the vendor brings it by itself.
     has_secret: bool,
     /// Whether they can be registered by request, or why not.
     request: Result<(), ConnectorError>,
@@ -106,8 +106,10 @@ fn native_way(
     spec: &ObjectSpec,
     filters: &BTreeMap<String, String>,
 ) -> Result<NativeWay, ApiError> {
-    let has_secret = !Credentials::open(&api.context.vault, connection)?.webhook_secrets().is_empty();
     let account = Account { meta: &connection.profile.meta };
+    let handshake = connector.native(account).ok().flatten().and_then(|native| native.handshake);
+    let has_secret = matches!(handshake, Some(Handshake::SecretHeader { .. }))
+        || !Credentials::open(&api.context.vault, connection)?.webhook_secrets().is_empty();
     let job =
         HookJob { account, object_type: spec.object_type, filters, ingress_url: &api.context.public_url, secret: "" };
     let registers = connector.manifest().native.map_or(Registers::No, |native| native.registers);
