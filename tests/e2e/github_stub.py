@@ -1,4 +1,4 @@
-"""As much of GitHub's API as one repository's issues and webhooks need. GitHub itself cannot run here."""
+"""As much of GitHub's API as one repository's issues, commits and webhooks need. GitHub itself cannot run here."""
 
 import contextlib
 import http.server
@@ -11,10 +11,10 @@ TOKEN = "ghp_of_the_stub"
 
 
 class GitHub:
-    """The repository's issues, by number, and the webhooks that were registered."""
+    """The repository's issues, by number, its commits, newest first, and the webhooks that were registered."""
 
     def __init__(self, url):
-        self.url, self.issues, self.hooks = url, {}, {}
+        self.url, self.issues, self.commits, self.hooks = url, {}, [], {}
 
     def answer(self, method, path, query, body):
         """A status and what to send."""
@@ -27,6 +27,9 @@ class GitHub:
                 return 200, self.listing(query)
             case "GET", ["issues", number] if int(number) in self.issues:
                 return 200, self.issues[int(number)]
+            case "GET", ["commits"]:
+                since = query.get("since", "")
+                return 200, [one for one in self.commits if one["commit"]["committer"]["date"] >= since]
             case "POST", ["hooks"]:
                 hook_id = 109948940 + len(self.hooks)
                 self.hooks[hook_id] = json.loads(body)

@@ -52,6 +52,23 @@ def example(action):
     return payload
 
 
+def pushed_branch():
+    """What GitHub sent when someone pushed to a branch, and the commit as GitHub lists it, made now."""
+    events = json.loads(EXAMPLES.read_text())
+    payloads = next(event["examples"] for event in events if event["name"] == "push")
+    payload = next(one for one in payloads if one["ref"] == "refs/heads/master")
+    commit = payload["commits"][0]
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    person = {"name": commit["author"]["name"], "email": commit["author"]["email"], "date": now}
+    listed = {
+        "sha": commit["id"],
+        "url": f"https://api.github.com/repos/{REPOSITORY}/commits/{commit['id']}",
+        "commit": {"author": person, "committer": person, "message": commit["message"]},
+        "author": {"login": payload["sender"]["login"]},
+    }
+    return payload, listed
+
+
 def push(world, payload, event="issues", secret=PUBLISHED["secret"], signature=None):
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     mac = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
@@ -132,6 +149,36 @@ def test_the_published_signature_is_accepted_and_only_it(world):
     check(status in (200, 400, 422), f"the published signature was answered {status}")
     other = PUBLISHED["signature"][:-1] + "8"
     equal(push(world, PUBLISHED["body"], event="ping", signature=other), 401, "status of another signature")
+
+
+def test_a_push_has_the_commits_listed_at_once(world):
+    # Its polls are a day apart: only the push brings the next one forward.
+    hook = world.server.subscribe(
+        world.connection,
+        "repo_commit",
+        world.receiver.hook("commits"),
+        event="created",
+        webhook_type="native",
+        filters={"repo_id": REPOSITORY},
+        interval=1440,
+    )
+    wait_until(
+        lambda: world.server.webhook(hook["id"]).get("checked_at"),
+        "the first poll",
+        state=lambda: world.server.process.tail(10),
+    )
+    equal(sorted(hook["events"][0] for hook in world.vendor.hooks.values()), ["issues", "push"], "webhooks at GitHub")
+    payload, listed = pushed_branch()
+    world.vendor.commits.insert(0, listed)
+    equal(push(world, payload, event="push"), 200, "status")
+    wait_until(
+        lambda: world.receiver.records("commits", "NATIVE", "VIRTUAL"),
+        "the commit",
+        state=lambda: world.server.process.tail(10),
+    )
+    records = world.receiver.records("commits", "NATIVE", "VIRTUAL")
+    found = [(record["id"], record["message"]) for record in records]
+    equal(found, [(f"{REPOSITORY}@{listed['sha']}", payload["commits"][0]["message"])], "the commit")
 
 
 def test_the_registration_ends_with_the_webhook(world):
