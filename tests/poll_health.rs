@@ -7,7 +7,9 @@ mod support;
 
 use anyhook::simulator::{Fault, FaultRule};
 use anyhook::store::*;
+use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::time::Duration;
 use support::{Setup, Subscription, World, vendors};
@@ -325,4 +327,28 @@ async fn the_end_of_a_history_is_told_whether_it_went_well_or_not() {
         assert_eq!((ends[0].code.as_deref(), ends[0].webhook_id), (code, Some(webhook.id)));
         assert!(code.is_some() || ends[0].description.contains("1000 records"), "{}", ends[0].description);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_is_only_pushed_is_looked_at_once_a_day_and_asks_nobody() {
+    let mut world = World::without_engine(Setup::default()).await;
+    let connection = world.connect_to("custom", "of the sender").await;
+    let subscription = Subscription { object_type: ObjectType::CustomEvent, ..Subscription::new("events") };
+    let webhook = world.subscribe(&connection, subscription.event(Change::Created)).await;
+    world.start().await;
+    world.run_for(HOUR).await;
+    let first = due_at(&world, &webhook).await;
+    assert!(first > world.clock.now() + TimeDelta::hours(22), "{first}");
+    world.run_for(21 * HOUR).await;
+    assert_eq!(due_at(&world, &webhook).await, first, "not again within the day");
+    world.run_for(4 * HOUR).await;
+    assert_eq!((due_at(&world, &webhook).await - first).num_hours(), 24, "the next day it came up again");
+    assert!(!world.disk.has_circles());
+    assert_eq!(calls(&world), 0, "there is nobody to ask");
+    assert!(world.feed_state(&webhook).await.health.is_healthy());
+}
+
+/// When a webhook's feed comes up next.
+async fn due_at(world: &World, webhook: &Webhook) -> DateTime<Utc> {
+    world.disk.store.feed_due(webhook.feed_id).await.unwrap().expect("it is due some time")
 }
