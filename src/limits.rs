@@ -152,6 +152,8 @@ limits! {
         deletions_kept_ms: u64 = 30 * 86_400_000,
         /// Deletions kept so per feed; the oldest make room.
         deletions_kept_max: usize = 10_000,
+        /// Bytes of a destination's answer that are kept with the attempt's row; 0 keeps none.
+        response_kept_bytes: usize = 1 << 10,
         /// Bytes of a template.
         template_bytes_max: usize = 64 << 10,
         /// Bytes of what a template makes.

@@ -1,5 +1,6 @@
 //! What a client is told when something is wrong: what happened and what to do, never the cause of an inner failure.
 
+use crate::deliver::DeskError;
 use crate::random::NoEntropy;
 use crate::secrets::VaultError;
 use crate::store::StoreError;
@@ -124,6 +125,15 @@ impl From<StoreError> for ApiError {
                 ..ApiError::unavailable("the store does not answer at the moment; try again")
             },
             StoreError::Fenced(_) | StoreError::Unreadable(_) => ApiError::internal(error),
+        }
+    }
+}
+
+impl From<DeskError> for ApiError {
+    fn from(error: DeskError) -> Self {
+        match error {
+            DeskError::Store(error) => error.into(),
+            DeskError::Unfit(message) => ApiError::unprocessable(message),
         }
     }
 }

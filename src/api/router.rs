@@ -29,6 +29,9 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
             "/unified/webhook/{id}/backfill",
             get(webhooks::get_backfill).post(webhooks::backfill).delete(webhooks::cancel_backfill),
         )
+        .route("/unified/webhook/{id}/deliveries", get(webhooks::deliveries))
+        .route("/unified/webhook/{id}/deliveries/{delivery}", get(webhooks::delivery))
+        .route("/unified/webhook/{id}/runs", get(webhooks::runs))
         .route("/unified/connection", get(connections::list).post(connections::create))
         .route(
             "/unified/connection/{id}",

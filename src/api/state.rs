@@ -2,13 +2,15 @@
 
 use super::limiter::Limiter;
 use crate::context::Context;
+use crate::deliver::Desk;
 use crate::ids::{ConnectionId, WorkspaceId};
 use crate::outbound::guard::Guard;
 use crate::settings::OAuthClient;
+use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// Which addresses people may name.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +47,7 @@ pub(crate) struct Api {
     pub(crate) callers: Limiter<WorkspaceId>,
     pub(crate) arrivals: Limiter<ConnectionId>,
     pub(crate) slots: Semaphore,
+    desk: OnceCell<Desk>,
 }
 
 impl Api {
@@ -57,8 +60,14 @@ impl Api {
             guards: options.guards,
             metrics: options.metrics,
             oauth_clients: options.oauth_clients,
+            desk: OnceCell::new(),
             context,
         }
+    }
+
+    /// Where deliveries are asked about.
+    pub(crate) async fn desk(&self) -> Result<&Desk, StoreError> {
+        self.desk.get_or_try_init(|| Desk::open(self.context.clone())).await
     }
 
     /// Now, in whole milliseconds: what is answered reads back as the same time.

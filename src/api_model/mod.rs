@@ -3,6 +3,7 @@
 pub mod api_call;
 pub mod backfill;
 pub mod connection;
+pub mod delivery;
 pub mod delivery_settings;
 pub mod health;
 pub mod integration;

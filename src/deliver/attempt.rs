@@ -1,12 +1,13 @@
 //! One attempt: the request of a batch, and the rows that tell what came of it.
 
+use super::answer;
 use super::derive::{DeliveryId, DeriveKey, sequence_number};
 use super::keys::Keys;
 use super::pages::Prepared;
 use super::payload::{HEAD, PayloadType};
 use super::subscriber::Subscriber;
 use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
-use crate::store::{ApiCall, CallKind, Missed, Position, Stream};
+use crate::store::{ApiCall, Attempt, CallKind, Missed, Position, Span, Stream};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::Method;
@@ -32,6 +33,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// What its row keeps of it.
+    pub(super) fn note(&self) -> Attempt {
+        Attempt::of(self.stream, Span { from: self.position, to: self.next })
+    }
+
     pub(super) fn id(&self, derive: &DeriveKey, subscriber: &Subscriber) -> DeliveryId {
         derive.id(subscriber.webhook.id, self.stream, self.position, self.kind, &self.prepared.digest)
     }
@@ -93,6 +99,11 @@ pub(super) fn row(
     error: Option<String>,
     taken: Taken,
 ) -> ApiCall {
+    let mut note = batch.note();
+    if let Ok(response) = answer {
+        note.headers = answer::headers(&response.headers);
+        note.body = answer::body(response, subscriber.response_kept_bytes);
+    }
     ApiCall {
         name: format!("{} {}", subscriber.webhook.object_type, batch.kind.as_str()),
         status: answer.as_ref().map_or(0, |response| response.status),
@@ -103,6 +114,7 @@ pub(super) fn row(
         records: u64::from(batch.prepared.cut.records),
         requests: u64::from(taken.attempt),
         delivery: Some(id.webhook_id),
+        attempt: Some(Box::new(note)),
         ..blank_row(subscriber)
     }
 }
@@ -154,5 +166,6 @@ fn blank_row(subscriber: &Subscriber) -> ApiCall {
         count: 0,
         delivery: None,
         next: None,
+        attempt: None,
     }
 }

@@ -3,6 +3,7 @@
 use super::payload::PayloadType;
 use super::project::Projection;
 use crate::log::{Found, LogPage};
+use crate::store::Position;
 use anyhook_connectors::contract::Change;
 use bytes::Bytes;
 
@@ -30,6 +31,16 @@ pub struct Cut {
     pub next: u32,
     /// True if nothing that matches is left on the page.
     pub is_page_end: bool,
+}
+
+impl Cut {
+    /// The place behind a batch that begins there.
+    pub fn behind(&self, position: Position) -> Position {
+        match self.is_page_end {
+            true => Position { sequence: position.sequence + 1, offset: 0 },
+            false => Position { sequence: position.sequence, offset: self.next },
+        }
+    }
 }
 
 /// Whether a change is for a webhook of this event. Of a listing, everything that is there is; what is gone only where

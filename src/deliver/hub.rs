@@ -3,7 +3,7 @@
 use super::pump;
 use super::queue::Queue;
 use super::readers::Readers;
-use super::shared::{Halt, Shared};
+use super::shared::{self, Halt, Shared};
 use super::signal::{CHANGED, GREW, JOB, Signal};
 use super::trim;
 use crate::context::Context;
@@ -54,12 +54,7 @@ pub async fn run(context: Context, stop: CancellationToken) {
 /// The key of the store's keyed hashes; asked for until it answers.
 async fn store_key(context: &Context) -> [u8; 32] {
     loop {
-        let mut fresh = [0; 32];
-        let read = match context.random.fill(&mut fresh) {
-            Ok(()) => context.store.store_key(fresh).await,
-            Err(error) => Err(StoreError::Unavailable(error.to_string())),
-        };
-        match read {
+        match shared::store_key(context).await {
             Ok(key) => return key,
             Err(error) => tracing::error!(%error, "the store's key cannot be read; nothing is delivered until it can"),
         }

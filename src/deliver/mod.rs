@@ -12,10 +12,12 @@ pub mod project;
 pub mod sign;
 pub mod verdict;
 
+mod answer;
 mod attempt;
 mod behind;
 mod commits;
 mod cursor;
+mod desk;
 mod hub;
 mod keeping;
 mod keys;
@@ -31,4 +33,5 @@ mod slots;
 mod subscriber;
 mod trim;
 
+pub use desk::{Desk, DeskError, Payload};
 pub use hub::run;

@@ -69,6 +69,11 @@ pub(super) struct SharedPage {
 }
 
 impl SharedPage {
+    /// A page that is read beside the cache.
+    pub(super) fn alone(page: LogPage) -> Self {
+        SharedPage { page, cuts: Mutex::default() }
+    }
+
     /// The batch that begins at record `from`.
     pub(super) fn prepare(
         &self,
@@ -153,7 +158,7 @@ impl PageCache {
         let stored = stored.map_err(|error| Some(error.into()))?.ok_or(None)?;
         let page = LogPage::decode(&stored, self.page_bytes_max).map_err(|error| Some(error.into()))?;
         self.admit((source, sequence), page.bytes());
-        Ok(Arc::new(SharedPage { page, cuts: Mutex::default() }))
+        Ok(Arc::new(SharedPage::alone(page)))
     }
 
     /// Counts a page, and lets old ones go. A page counts twice: projections of it are copies.

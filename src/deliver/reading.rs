@@ -63,10 +63,7 @@ impl Pump {
                 .map_err(|error| Halt::Later(format!("log page {} cannot be cut: {error}", position.sequence)))?;
             let (meta, cut) = (&page.page.meta, &prepared.cut);
             let kind = payload_type(meta.found, meta.is_last, cut.is_page_end);
-            let next = match cut.is_page_end {
-                true => Position { sequence: position.sequence + 1, offset: 0 },
-                false => Position { sequence: position.sequence, offset: cut.next },
-            };
+            let next = cut.behind(position);
             if cut.records > 0 || kind == PayloadType::InitialComplete {
                 return Ok(Some(Batch { stream, position, next, kind, prepared }));
             }

@@ -99,6 +99,13 @@ pub(super) struct Shared {
     failing: AtomicUsize,
 }
 
+/// The key of the store's keyed hashes.
+pub(super) async fn store_key(context: &Context) -> Result<[u8; 32], StoreError> {
+    let mut fresh = [0; 32];
+    context.random.fill(&mut fresh).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    context.store.store_key(fresh).await
+}
+
 impl Shared {
     pub(super) fn new(context: Context, stop: CancellationToken, store_key: &[u8; 32]) -> Arc<Self> {
         let limits = &context.limits;

@@ -30,6 +30,8 @@ pub(super) struct Subscriber {
     pub(super) host: Arc<str>,
     pub(super) want: Want,
     pub(super) envelope: Envelope,
+    /// Bytes of an answer that are kept with its row.
+    pub(super) response_kept_bytes: usize,
 }
 
 impl Subscriber {
@@ -47,7 +49,8 @@ impl Subscriber {
             records_max: webhook.page_max_limit.unwrap_or(limits.batch_records_max).max(1),
             bytes_max: limits.batch_bytes_max,
         };
-        Ok(Subscriber { url, shown_url, host: host.into(), want, envelope, webhook })
+        let response_kept_bytes = limits.response_kept_bytes;
+        Ok(Subscriber { url, shown_url, host: host.into(), want, envelope, response_kept_bytes, webhook })
     }
 
     /// What to cut for a batch that was attempted with this many records: the same again, unless less is wanted now.

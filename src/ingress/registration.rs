@@ -240,6 +240,7 @@ impl Registrations {
             count: 1,
             delivery: None,
             next: None,
+            attempt: None,
         };
         if let Err(error) = self.context.store.record_call(call).await {
             tracing::debug!(webhook = %webhook.id, %error, "the call is not in the audit trail");

@@ -195,5 +195,6 @@ fn call(
         count: 1,
         delivery: None,
         next: None,
+        attempt: None,
     }
 }

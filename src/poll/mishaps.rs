@@ -85,5 +85,6 @@ fn failed_call(feed: &Feed, connection: &Connection, job: &ListingJob, error: St
         count: 1,
         delivery: None,
         next: None,
+        attempt: None,
     }
 }

@@ -60,6 +60,7 @@ const ZERO: &[&str] = &[
     "poll.pause_floor_ms",
     "deliver.retry_after_max_ms",
     "deliver.page_cache_bytes_max",
+    "deliver.response_kept_bytes",
     "api.list_offset_max",
     "store.page_linger_us",
     "store.position_linger_ms",

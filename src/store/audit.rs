@@ -1,6 +1,6 @@
 //! The audit trail: one row a poll run and a delivery attempt, bounded per feed and per webhook.
 
-use super::StoreError;
+use super::{Attempt, StoreError};
 use crate::ids::{ConnectionId, FeedId, WebhookId, WorkspaceId};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -71,6 +71,9 @@ pub struct ApiCall {
     /// When the next poll run was to come, for runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<NextRun>,
+    /// What it was of and what was answered, for attempts; none in rows that older builds wrote.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Box<Attempt>>,
 }
 
 /// When the run behind a run was to come, and why then.
@@ -105,6 +108,11 @@ pub enum NextWhy {
 }
 
 impl ApiCall {
+    /// The payload's type, for attempts: the last word of the name.
+    pub fn payload_type(&self) -> &str {
+        self.name.rsplit(' ').next().unwrap_or_default()
+    }
+
     /// True if it went wrong.
     pub fn is_failure(&self) -> bool {
         self.error.is_some()

@@ -10,6 +10,7 @@
 //! The promises of each call are bullets in its doc comment, each with a test in one suite that every implementation
 //! passes (`tests/store_suite/`).
 
+mod attempt;
 mod audit;
 mod behind;
 mod connection;
@@ -29,6 +30,7 @@ mod sweep;
 mod webhook;
 mod workspace;
 
+pub use attempt::{AnswerBody, Attempt, Span};
 pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind, NextRun, NextWhy};
 pub use behind::{CatchUp, KeptDeletion, Missed, Trim};
 pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections, Contact};

@@ -7,6 +7,7 @@ mod http_support;
 mod backfills;
 mod bad_input;
 mod connections;
+mod deliveries;
 mod notifications;
 mod oauth;
 mod rules;

@@ -173,6 +173,7 @@ async fn a_person_sees_how_it_does_and_when_it_is_polled_next() {
             count: 1,
             delivery: None,
             next: Some(NextRun { in_ms: 29_600, why }),
+            attempt: None,
         };
         let due_at = Some(now + chrono::TimeDelta::seconds(30));
         let (feed, call) = (row.feed_id, Some(call));

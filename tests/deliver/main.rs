@@ -10,6 +10,7 @@ mod outcomes;
 mod payloads;
 mod reach;
 mod receiver;
+mod repair;
 
 use anyhook::store::WebhookHealth;
 

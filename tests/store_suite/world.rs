@@ -252,6 +252,7 @@ impl World {
             count: 1,
             delivery: None,
             next: None,
+            attempt: None,
         }
     }
 }

@@ -113,6 +113,17 @@ fn json_rows_of_version_1_are_read() {
 }
 
 #[test]
+fn rows_of_attempts_of_version_2_are_read() {
+    json_in::<ApiCall>(KEPT_2, "api_call");
+    let call: ApiCall = rows::from_json("api call", &kept_in(KEPT_2, "api_call")).unwrap();
+    let note = call.attempt.unwrap();
+    assert_eq!(note.stream(), Stream::Listing(JobId::from_bytes([5; 12])));
+    assert_eq!(note.span.to, Position { sequence: 8, offset: 0 });
+    let old: ApiCall = rows::from_json("api call", &kept("api_call")).unwrap();
+    assert_eq!(old.attempt, None);
+}
+
+#[test]
 fn rows_of_feeds_of_version_1_are_read() {
     let head = Head { log: LogHead { start: 3, end: 9, bytes: 4_000 }, revision: 2, swept: b"id7".to_vec() };
     compact("log_head", &head, &head.encode(), Head::decode);

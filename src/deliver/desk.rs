@@ -1,0 +1,135 @@
+//! What people ask of deliveries beside the engine: a payload put together again.
+
+use super::attempt::{Batch, request};
+use super::batch::payload_type;
+use super::keys::KeyError;
+use super::pages::{PageError, SharedPage};
+use super::shared::{Shared, store_key};
+use super::subscriber::{Subscriber, Undeliverable};
+use crate::context::Context;
+use crate::log::LogPage;
+use crate::store::{ApiCall, Position, StoreError, Stream, Webhook};
+use bytes::Bytes;
+use http::header::InvalidHeaderValue;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+/// Answers what people ask of deliveries.
+#[derive(Debug)]
+pub struct Desk {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Why something could not be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DeskError {
+    /// The store does not answer, or lacks a row.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing can be put together for this webhook; says why and what to do.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl From<PageError> for DeskError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Store(error) => error.into(),
+            PageError::Page(error) => DeskError::Unfit(error.to_string()),
+        }
+    }
+}
+
+impl From<KeyError> for DeskError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Store(error) => error.into(),
+            other => DeskError::Unfit(other.to_string()),
+        }
+    }
+}
+
+macro_rules! unfit {
+    ($($error:ty),*) => {$(
+        impl From<$error> for DeskError {
+            fn from(error: $error) -> Self {
+                DeskError::Unfit(error.to_string())
+            }
+        }
+    )*};
+}
+unfit!(Undeliverable, InvalidHeaderValue, serde_json::Error);
+
+/// What is left of a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Its body as it would be sent now.
+    Body(Bytes),
+    /// Its page is no longer kept.
+    Gone,
+    /// The webhook was set otherwise since, so that other bytes would be sent.
+    Changed,
+}
+
+impl Desk {
+    /// A desk beside whatever engine runs.
+    pub async fn open(context: Context) -> Result<Self, StoreError> {
+        let key = store_key(&context).await?;
+        Ok(Desk { shared: Shared::new(context, CancellationToken::new(), &key) })
+    }
+
+    /// The payload that an attempt's row tells of.
+    pub async fn payload(&self, webhook: &Webhook, call: &ApiCall) -> Result<Payload, DeskError> {
+        let Some((note, id)) = call.attempt.as_ref().zip(call.delivery.as_ref()) else { return Ok(Payload::Gone) };
+        let subscriber = Subscriber::new(webhook.clone(), &self.shared.context.limits.deliver)?;
+        let records = Some(u32::try_from(call.records).unwrap_or(u32::MAX));
+        let Some(batch) = batch_at(&self.shared, &subscriber, note.stream(), note.span.from, records).await? else {
+            return Ok(Payload::Gone);
+        };
+        let delivery = batch.id(&self.shared.derive, &subscriber);
+        if delivery.webhook_id != *id {
+            return Ok(Payload::Changed);
+        }
+        let context = &self.shared.context;
+        let keys = self.shared.keyring.keys(&*context.store, &context.vault, webhook.workspace_id).await?;
+        let sent = request(&subscriber, &batch, &delivery, &keys, context.clock.now())?;
+        Ok(Payload::Body(sent.body.concat().into()))
+    }
+}
+
+/// The batch at a place of a stream, of as many records as it had where that is known; none if its page is not there.
+pub(super) async fn batch_at(
+    shared: &Shared,
+    subscriber: &Subscriber,
+    stream: Stream,
+    position: Position,
+    records: Option<u32>,
+) -> Result<Option<Batch>, DeskError> {
+    let store = &shared.context.store;
+    let stored = match stream {
+        Stream::Live => store.log_page(subscriber.webhook.feed_id, position.sequence).await?,
+        Stream::Listing(job) => store.spool_page(job, position.sequence).await?,
+    };
+    let Some(stored) = stored else { return Ok(None) };
+    let page = LogPage::decode(&stored, shared.pages.page_bytes_max()).map_err(PageError::from)?;
+    let page = SharedPage::alone(page);
+    cut_at(shared, subscriber, &page, stream, position, records).map(Some)
+}
+
+/// The batch at a place of a page.
+pub(super) fn cut_at(
+    shared: &Shared,
+    subscriber: &Subscriber,
+    page: &SharedPage,
+    stream: Stream,
+    position: Position,
+    records: Option<u32>,
+) -> Result<Batch, DeskError> {
+    let again = records.map(|records| subscriber.want_again(records));
+    let want = again.as_ref().unwrap_or(&subscriber.want);
+    let prepared = page.prepare(position.offset, want, &shared.derive)?;
+    let kind = payload_type(page.page.meta.found, page.page.meta.is_last, prepared.cut.is_page_end);
+    let next = prepared.cut.behind(position);
+    Ok(Batch { stream, position, next, kind, prepared })
+}
