@@ -27,4 +27,5 @@ pub mod settings;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;
+pub mod template;
 pub mod verify;
