@@ -8,6 +8,7 @@ use super::payload::{HEAD, PayloadType};
 use super::subscriber::Subscriber;
 use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
 use crate::store::{ApiCall, Attempt, CallKind, Missed, Position, Span, Stream};
+use crate::template::Parts;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::Method;
@@ -30,6 +31,8 @@ pub(super) struct Batch {
     pub(super) next: Position,
     pub(super) kind: PayloadType,
     pub(super) prepared: Arc<Prepared>,
+    /// What is sent in place of the payload, or beside it.
+    pub(super) parts: Option<Parts>,
 }
 
 impl Batch {
@@ -51,13 +54,23 @@ pub(super) fn request(
     keys: &Arc<Keys>,
     now: DateTime<Utc>,
 ) -> Result<OutboundRequest, InvalidHeaderValue> {
-    let (sig, sig256) = batch.prepared.signed(keys).with_nonce(&id.nonce);
-    let tail = subscriber.envelope.tail(id, (&sig, &sig256), batch.kind);
-    let objects = batch.prepared.cut.objects.clone();
     let timestamp = now.timestamp().to_string();
-    let signature = keys.signing.standard(&id.webhook_id, &timestamp, &[HEAD, &objects, &tail]);
+    let sign = |body: &[&[u8]]| keys.signing.standard(&id.webhook_id, &timestamp, body);
+    let parts = batch.parts.as_ref();
+    let (body, content_type, signature) = match parts.and_then(|parts| parts.body.clone()) {
+        // `sig` and `sig256` have no place in a body that is not ours.
+        Some((body, content_type)) => (vec![body.clone()], content_type, sign(&[&body])),
+        None => {
+            let (sig, sig256) = batch.prepared.signed(keys).with_nonce(&id.nonce);
+            let tail = subscriber.envelope.tail(id, (&sig, &sig256), batch.kind);
+            let objects = batch.prepared.cut.objects.clone();
+            let signature = sign(&[HEAD, &objects, &tail]);
+            (vec![Bytes::from_static(HEAD), objects, tail], HeaderValue::from_static("application/json"), signature)
+        }
+    };
     let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.extend(parts.map(|parts| parts.headers.clone()).unwrap_or_default());
+    headers.insert(CONTENT_TYPE, content_type);
     headers.insert(WEBHOOK_ID, HeaderValue::try_from(&id.webhook_id)?);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::try_from(timestamp)?);
     headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(signature)?);
@@ -67,7 +80,7 @@ pub(super) fn request(
         method: Method::POST,
         url: subscriber.url.clone(),
         headers,
-        body: vec![Bytes::from_static(HEAD), objects, tail],
+        body,
         deadline: Duration::ZERO,
         body_bytes_max: 0,
     })
@@ -141,7 +154,7 @@ pub(super) fn missed_row(
     }
 }
 
-fn blank_row(subscriber: &Subscriber) -> ApiCall {
+pub(super) fn blank_row(subscriber: &Subscriber) -> ApiCall {
     let webhook = &subscriber.webhook;
     ApiCall {
         id: String::new(),

@@ -6,7 +6,7 @@ use super::payload::PayloadType;
 use super::pump::Pump;
 use super::shared::Halt;
 use super::trim::PAGES_PER_TRIM;
-use crate::store::{ApiCall, AttemptFinish, Lease, Outcome, Stream};
+use crate::store::{ApiCall, AttemptFinish, Lease, Outcome, Position, Stream};
 
 impl Pump {
     /// A batch is delivered: the position moves on while it becomes durable.
@@ -14,10 +14,7 @@ impl Pump {
         self.retry = None;
         self.attempts += 1;
         self.move_to(batch.stream, batch.next);
-        match (&mut self.listing, batch.stream) {
-            (Some(listing), Stream::Listing(_)) => listing.cursor.kept = batch.next,
-            _ => self.live.kept = batch.next,
-        }
+        self.kept_at(batch.stream, batch.next);
         let is_last = batch.kind == PayloadType::InitialComplete;
         let outcome = Outcome::Delivered { stream: batch.stream, position: batch.next, is_last };
         let finish = self.finish(lease, outcome, Some(call));
@@ -27,6 +24,14 @@ impl Pump {
             self.mark_moved();
         }
         self.commits.room(self.shared.context.limits.deliver.positions_in_flight_max).await
+    }
+
+    /// A position is kept, or on its way to be.
+    pub(super) fn kept_at(&mut self, stream: Stream, position: Position) {
+        match (&mut self.listing, stream) {
+            (Some(listing), Stream::Listing(_)) => listing.cursor.kept = position,
+            _ => self.live.kept = position,
+        }
     }
 
     fn mark_moved(&mut self) {
@@ -69,6 +74,7 @@ impl Pump {
 
     /// Keeps positions that moved without a delivery.
     pub(super) fn keep_passed(&mut self) -> Result<(), Halt> {
+        self.keep_filtered()?;
         for stream in [self.listing.as_ref().map(Listing::stream), Some(Stream::Live)].into_iter().flatten() {
             let cursor = *self.cursor(stream);
             if cursor.position == cursor.kept {
@@ -77,10 +83,7 @@ impl Pump {
             let lease = self.shared.context.leases.lease(self.subscriber.webhook.shard).ok_or(Halt::Elsewhere)?;
             let finish = self.finish(lease, Outcome::Passed { stream, position: cursor.position }, None);
             self.commits.push(Box::pin(self.shared.clone().keep(finish)));
-            match (&mut self.listing, stream) {
-                (Some(listing), Stream::Listing(_)) => listing.cursor.kept = cursor.position,
-                _ => self.live.kept = cursor.position,
-            }
+            self.kept_at(stream, cursor.position);
         }
         Ok(())
     }

@@ -4,9 +4,10 @@
 use super::commits::Commits;
 use super::cursor::{Cursor, Listing};
 use super::keys::Keys;
+use super::rendering::Filtered;
 use super::shared::{Halt, Shared};
 use super::signal::{CHANGED, JOB, Signal};
-use super::subscriber::Subscriber;
+use super::subscriber::{Subscriber, Undeliverable};
 use crate::ids::WebhookId;
 use crate::store::{
     AttemptFinish, DeliveryState, Lease, Outcome, Position, Retry, Store, StoreError, Stream, Webhook, WebhookHealth,
@@ -32,6 +33,8 @@ pub(super) struct Pump {
     pub(super) signal: Arc<Signal>,
     pub(super) attempts: u32,
     pub(super) passed: u64,
+    /// What was passed over since that was last kept, because its template made nothing of it.
+    pub(super) filtered: Filtered,
     pub(super) pages_since_mark: u64,
 }
 
@@ -66,8 +69,9 @@ impl Pump {
         }
         rest(shared, &webhook).await?;
         let listing = listing(&**store, &state).await?;
-        let subscriber = match Subscriber::new(webhook, &shared.context.limits.deliver) {
+        let subscriber = match Subscriber::new(webhook, &shared.outputs, &shared.context) {
             Ok(subscriber) => subscriber,
+            Err(error @ Undeliverable::Vault(_)) => return Err(Halt::Later(error.to_string())),
             Err(error) => {
                 let (message, at) = (error.to_string(), shared.context.clock.now());
                 tracing::warn!(webhook_id = %id, %error, "a webhook cannot be delivered to; it is unhealthy now");
@@ -88,6 +92,7 @@ impl Pump {
             signal: signal.clone(),
             attempts: 0,
             passed: 0,
+            filtered: Filtered::default(),
             pages_since_mark: 0,
         })
     }
@@ -109,7 +114,7 @@ impl Pump {
                 return Err(Halt::Retry(retry.next_at));
             }
             match self.next_batch().await? {
-                Some(batch) => self.attempt(batch).await?,
+                Some(batch) => self.render_and_attempt(batch).await?,
                 None if self.is_stale || self.rest_or_more().await? => {}
                 None => return Ok(()),
             }

@@ -14,7 +14,7 @@ use anyhook_connectors::contract::Change;
 use std::sync::Arc;
 
 /// Pages passed without a match after which the position is kept though nothing was sent.
-const PASSES_PER_KEEP: u64 = 64;
+pub(super) const PASSES_PER_KEEP: u64 = 64;
 
 impl Pump {
     /// The next batch; none if there is nothing for this webhook now. A batch that is being retried comes first, then
@@ -65,7 +65,7 @@ impl Pump {
             let kind = payload_type(meta.found, meta.is_last, cut.is_page_end);
             let next = cut.behind(position);
             if cut.records > 0 || kind == PayloadType::InitialComplete {
-                return Ok(Some(Batch { stream, position, next, kind, prepared }));
+                return Ok(Some(Batch { stream, position, next, kind, prepared, parts: None }));
             }
             self.move_to(stream, next);
             self.passed += 1;

@@ -2,6 +2,7 @@
 
 use super::derive::DeriveKey;
 use super::keys::{KeyError, Keyring};
+use super::outputs::Outputs;
 use super::pages::{PageCache, PageError};
 use super::slots::Slots;
 use super::trim::Marks;
@@ -91,6 +92,7 @@ pub(super) struct Shared {
     pub(super) derive: DeriveKey,
     pub(super) pages: PageCache,
     pub(super) keyring: Keyring,
+    pub(super) outputs: Outputs,
     pub(super) slots: Arc<Slots>,
     pub(super) marks: Marks,
     /// True while webhooks wait for a pump.
@@ -115,6 +117,7 @@ impl Shared {
             derive: DeriveKey::new(store_key),
             pages: PageCache::new(limits.deliver.page_cache_bytes_max, page_bytes_max),
             keyring: Keyring::default(),
+            outputs: Outputs::default(),
             slots: Slots::new(limits.deliver.slots_max, limits.deliver.host_slots_max),
             marks: Marks::default(),
             is_queue_waiting: AtomicBool::new(false),

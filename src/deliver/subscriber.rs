@@ -1,11 +1,14 @@
 //! What a webhook's deliveries need of its row, made once per revision.
 
 use super::batch::Want;
+use super::outputs::Outputs;
 use super::payload::Envelope;
 use super::project::Projection;
 use crate::api_model::webhook::WebhookView;
-use crate::limits::DeliverLimits;
+use crate::context::Context;
+use crate::secrets::VaultError;
 use crate::store::{DeliveryState, Webhook};
+use crate::template::{Output, TemplateError};
 use std::sync::Arc;
 use thiserror::Error;
 use url::Url;
@@ -17,6 +20,10 @@ pub(super) enum Undeliverable {
     HookUrl(#[from] url::ParseError),
     #[error("the webhook cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("{0}; correct it, then resume the webhook")]
+    Template(#[from] TemplateError),
+    #[error("its headers: {0}")]
+    Vault(#[from] VaultError),
 }
 
 /// A webhook, ready to be delivered to.
@@ -32,10 +39,13 @@ pub(super) struct Subscriber {
     pub(super) envelope: Envelope,
     /// Bytes of an answer that are kept with its row.
     pub(super) response_kept_bytes: usize,
+    /// What it sends in place of payloads, or beside them.
+    pub(super) output: Option<Arc<Output>>,
 }
 
 impl Subscriber {
-    pub(super) fn new(webhook: Webhook, limits: &DeliverLimits) -> Result<Self, Undeliverable> {
+    pub(super) fn new(webhook: Webhook, outputs: &Outputs, context: &Context) -> Result<Self, Undeliverable> {
+        let limits = &context.limits.deliver;
         let url = Url::parse(&webhook.hook_url)?;
         let host =
             format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
@@ -43,19 +53,24 @@ impl Subscriber {
         // Only healthy webhooks are delivered to, which is what a default state says.
         let view = serde_json::to_vec(&WebhookView::new(&webhook, &DeliveryState::default()))?;
         let envelope = Envelope::new(&view, webhook.external_xref.as_deref())?;
+        let output = outputs.of(&webhook, &view, context)?;
+        let records_max = webhook.page_max_limit.unwrap_or(limits.batch_records_max).max(1);
+        let is_per_object = output.as_ref().is_some_and(|output| output.is_per_object());
         let want = Want {
             event: webhook.event,
             projection: Projection::new(&webhook.fields),
-            records_max: webhook.page_max_limit.unwrap_or(limits.batch_records_max).max(1),
+            records_max: if is_per_object { 1 } else { records_max },
             bytes_max: limits.batch_bytes_max,
         };
         let response_kept_bytes = limits.response_kept_bytes;
-        Ok(Subscriber { url, shown_url, host: host.into(), want, envelope, response_kept_bytes, webhook })
+        Ok(Subscriber { url, shown_url, host: host.into(), want, envelope, response_kept_bytes, output, webhook })
     }
 
     /// What to cut for a batch that was attempted with this many records: the same again, unless less is wanted now.
     pub(super) fn want_again(&self, records: u32) -> Want {
-        let records_max = self.webhook.page_max_limit.map_or(records, |limit| limit.min(records));
+        let is_per_object = self.output.as_ref().is_some_and(|output| output.is_per_object());
+        let limit = if is_per_object { Some(1) } else { self.webhook.page_max_limit };
+        let records_max = limit.map_or(records, |limit| limit.min(records));
         Want { records_max: records_max.max(1), bytes_max: usize::MAX, ..self.want.clone() }
     }
 }

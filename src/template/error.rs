@@ -38,7 +38,7 @@ impl TemplateError {
             },
         };
         let part = error.template_source().zip(error.range()).and_then(|(source, range)| source.get(range));
-        let part = part.filter(|part| field == TEMPLATE && part.len() <= PART_BYTES_MAX);
+        let part = part.filter(|part| field == TEMPLATE && part.len() <= PART_BYTES_MAX && !what.contains(part));
         let part = part.map(|part| format!(" in `{part}`")).unwrap_or_default();
         Self::new(field, format!("{line}{what}{part}"))
     }

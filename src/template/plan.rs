@@ -1,6 +1,7 @@
 //! What a webhook is set to send, as it is kept and as it is used.
 
 use super::headers::MASK;
+use crate::ids::WebhookId;
 use crate::secrets::{Vault, VaultError};
 use crate::store::{DeliverySettings, SealedHeaders, TemplatePer};
 use std::collections::BTreeMap;
@@ -28,6 +29,11 @@ impl fmt::Debug for Plan {
 }
 
 impl Plan {
+    /// The row that a webhook's settings belong to.
+    pub fn owner(webhook: WebhookId) -> String {
+        format!("webhook/{webhook}")
+    }
+
     /// What settings say. `owner` names the row they belong to, such as `webhook/<id>`.
     pub fn open(settings: &DeliverySettings, owner: &str, vault: &Vault) -> Result<Self, VaultError> {
         let headers = match &settings.headers {

@@ -11,6 +11,7 @@ mod payloads;
 mod reach;
 mod receiver;
 mod repair;
+mod templates;
 
 use anyhook::store::WebhookHealth;
 

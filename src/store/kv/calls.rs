@@ -49,7 +49,7 @@ impl Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fold {
     Nothing,
-    /// Runs that found nothing are.
+    /// Runs that found nothing are, and rows of what was passed over.
     EmptyRuns,
 }
 
@@ -175,7 +175,7 @@ fn fold_into(txn: &mut Txn<'_>, scope: Scope, counters: Counters, call: &ApiCall
     let row = txn.get(Tree::Calls, &key)?.ok_or_else(|| damaged(WHAT))?;
     let known: ApiCall = from_json(WHAT, &row)?;
     txn.remove(Tree::Calls, key);
-    let folded = ApiCall { id: known.id, count: known.count + 1, ..call.clone() };
+    let folded = ApiCall { id: known.id, count: known.count + call.count, ..call.clone() };
     add(txn, ring, folded)?;
     Ok(true)
 }

@@ -24,6 +24,8 @@ fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
     leases::check(txn, fence)?;
     let mut delivery = delivery_row::delivery(txn, webhook)?.ok_or(MISSING)?;
     let due_before = delivery.due();
+    // Rows of what was passed over come in their thousands, one like the other.
+    let fold = if matches!(outcome, Outcome::Passed { .. }) { Fold::EmptyRuns } else { Fold::Nothing };
     match outcome {
         Outcome::Delivered { stream, position, is_last } => {
             let state = &mut delivery.state;
@@ -49,7 +51,7 @@ fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
     }
     delivery_row::keep(txn, webhook, due_before, &delivery);
     match call {
-        Some(call) => calls::record(txn, Scope::webhook(webhook), call, Fold::Nothing),
+        Some(call) => calls::record(txn, Scope::webhook(webhook), call, fold),
         None => Ok(()),
     }
 }

@@ -1,0 +1,91 @@
+//! A pump rendering what its webhook sends in place of payloads. What its template makes nothing of is passed over, and
+//! a template that does not work ends deliveries at once: trying it again would come to the same.
+
+use super::attempt::{Batch, blank_row};
+use super::payload::PayloadType;
+use super::pump::Pump;
+use super::reading::PASSES_PER_KEEP;
+use super::shared::Halt;
+use crate::store::{ApiCall, Outcome, Stream};
+use crate::template::{Payload, Rendered, TemplateError};
+
+/// Batches that were passed over because a template made nothing of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Filtered {
+    batches: u64,
+    /// The stream of the last one.
+    stream: Option<Stream>,
+}
+
+impl Pump {
+    /// Attempts a batch once, as its webhook wants it. An error ends the pump.
+    pub(super) async fn render_and_attempt(&mut self, batch: Batch) -> Result<(), Halt> {
+        let Some(output) = self.subscriber.output.clone() else { return self.attempt(batch).await };
+        let id = batch.id(&self.shared.derive, &self.subscriber);
+        let objects = &batch.prepared.cut.objects[..];
+        let rendered = output.render(Payload { objects, kind: batch.kind.as_str(), nonce: &id.nonce });
+        match rendered {
+            Ok(Rendered::Parts(parts)) => self.attempt(Batch { parts: Some(parts), ..batch }).await,
+            // What is not sent goes by what the webhook is now, as what is sent does.
+            _ if !self.may_attempt(batch.stream, batch.position).await? => Ok(()),
+            Ok(Rendered::Nothing) => self.pass_over(&batch).await,
+            Err(error) => self.cannot_render(&batch, id.webhook_id, error).await,
+        }
+    }
+
+    /// There is nothing to send of a batch: the position moves on, and is kept with the next batch or after some.
+    async fn pass_over(&mut self, batch: &Batch) -> Result<(), Halt> {
+        metrics::counter!("anyhook_deliveries_total", "outcome" => "filtered").increment(1);
+        self.retry = None;
+        self.move_to(batch.stream, batch.next);
+        self.filtered = Filtered { batches: self.filtered.batches + 1, stream: Some(batch.stream) };
+        if batch.kind == PayloadType::InitialComplete {
+            // The listing is over with it, and the log comes next.
+            self.is_stale = true;
+            return self.settle().await;
+        }
+        if self.filtered.batches >= PASSES_PER_KEEP {
+            self.keep_passed()?;
+            self.commits.room(1).await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Tells of what was passed over in one row, with the position behind it.
+    pub(super) fn keep_filtered(&mut self) -> Result<(), Halt> {
+        let Filtered { batches, stream: Some(stream) } = self.filtered else { return Ok(()) };
+        let lease = self.shared.context.leases.lease(self.subscriber.webhook.shard).ok_or(Halt::Elsewhere)?;
+        let call = ApiCall {
+            name: format!("{} filtered", self.subscriber.webhook.object_type),
+            at: self.shared.context.clock.now(),
+            count: batches,
+            ..blank_row(&self.subscriber)
+        };
+        let position = self.cursor(stream).position;
+        let finish = self.finish(lease, Outcome::Passed { stream, position }, Some(call));
+        self.commits.push(Box::pin(self.shared.clone().keep(finish)));
+        self.kept_at(stream, position);
+        self.filtered = Filtered::default();
+        Ok(())
+    }
+
+    async fn cannot_render(&mut self, batch: &Batch, delivery: String, error: TemplateError) -> Result<(), Halt> {
+        metrics::counter!("anyhook_deliveries_total", "outcome" => "not_rendered").increment(1);
+        let webhook = &self.subscriber.webhook;
+        tracing::warn!(webhook_id = %webhook.id, %error, "a template does not work; the webhook is unhealthy now");
+        let call = ApiCall {
+            name: format!("{} {}", webhook.object_type, batch.kind.as_str()),
+            error: Some(error.to_string()),
+            at: self.shared.context.clock.now(),
+            records: u64::from(batch.prepared.cut.records),
+            delivery: Some(delivery),
+            ..blank_row(&self.subscriber)
+        };
+        self.settle().await?;
+        let message = format!("{error}; correct it, then resume the webhook");
+        let finish = self.finish(self.lease()?, Outcome::Unhealthy { message }, Some(call));
+        self.shared.clone().keep(finish).await?;
+        Err(Halt::Resting)
+    }
+}
