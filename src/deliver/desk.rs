@@ -4,11 +4,13 @@ use super::attempt::{Batch, request};
 use super::batch::payload_type;
 use super::keys::{KeyError, Keyring};
 use super::pages::{PageError, SharedPage};
+use super::rendering::rendered;
 use super::shared::{Shared, store_key};
 use super::subscriber::{Subscriber, Undeliverable};
 use crate::context::Context;
 use crate::log::LogPage;
 use crate::store::{ApiCall, Position, StoreError, Stream, Webhook};
+use crate::template::TemplateError;
 use bytes::Bytes;
 use http::header::InvalidHeaderValue;
 use std::sync::Arc;
@@ -59,7 +61,7 @@ macro_rules! unfit {
         }
     )*};
 }
-unfit!(Undeliverable, InvalidHeaderValue, serde_json::Error);
+unfit!(Undeliverable, InvalidHeaderValue, TemplateError, serde_json::Error);
 
 /// What is left of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +84,7 @@ impl Desk {
     /// The payload that an attempt's row tells of.
     pub async fn payload(&self, webhook: &Webhook, call: &ApiCall) -> Result<Payload, DeskError> {
         let Some((note, id)) = call.attempt.as_ref().zip(call.delivery.as_ref()) else { return Ok(Payload::Gone) };
-        let subscriber = Subscriber::new(webhook.clone(), &self.shared.context.limits.deliver)?;
+        let subscriber = Subscriber::new(webhook.clone(), &self.shared.outputs, &self.shared.context)?;
         let records = Some(u32::try_from(call.records).unwrap_or(u32::MAX));
         let Some(batch) = batch_at(&self.shared, &subscriber, note.stream(), note.span.from, records).await? else {
             return Ok(Payload::Gone);
@@ -91,6 +93,7 @@ impl Desk {
         if delivery.webhook_id != *id {
             return Ok(Payload::Changed);
         }
+        let Some(batch) = rendered(batch, &delivery, &subscriber)? else { return Ok(Payload::Changed) };
         let context = &self.shared.context;
         // Of its own: nobody tells a desk of secrets that were replaced.
         let keys = Keyring::default().keys(&*context.store, &context.vault, webhook.workspace_id).await?;
@@ -132,5 +135,5 @@ pub(super) fn cut_at(
     let prepared = page.prepare(position.offset, want, &shared.derive)?;
     let kind = payload_type(page.page.meta.found, page.page.meta.is_last, prepared.cut.is_page_end);
     let next = prepared.cut.behind(position);
-    Ok(Batch { stream, position, next, kind, prepared })
+    Ok(Batch { stream, position, next, kind, prepared, parts: None })
 }

@@ -2,10 +2,12 @@
 //! a template that does not work ends deliveries at once: trying it again would come to the same.
 
 use super::attempt::{Batch, blank_row};
+use super::derive::DeliveryId;
 use super::payload::PayloadType;
 use super::pump::Pump;
 use super::reading::PASSES_PER_KEEP;
 use super::shared::Halt;
+use super::subscriber::Subscriber;
 use crate::store::{ApiCall, Outcome, Stream};
 use crate::template::{Payload, Rendered, TemplateError};
 
@@ -17,18 +19,28 @@ pub(super) struct Filtered {
     stream: Option<Stream>,
 }
 
+/// A batch with what its webhook sends of it; none where that is nothing.
+pub(super) fn rendered(batch: Batch, id: &DeliveryId, subscriber: &Subscriber) -> Result<Option<Batch>, TemplateError> {
+    let Some(output) = &subscriber.output else { return Ok(Some(batch)) };
+    let objects = &batch.prepared.cut.objects[..];
+    match output.render(Payload { objects, kind: batch.kind.as_str(), nonce: &id.nonce })? {
+        Rendered::Parts(parts) => Ok(Some(Batch { parts: Some(parts), ..batch })),
+        Rendered::Nothing => Ok(None),
+    }
+}
+
 impl Pump {
     /// Attempts a batch once, as its webhook wants it. An error ends the pump.
     pub(super) async fn render_and_attempt(&mut self, batch: Batch) -> Result<(), Halt> {
-        let Some(output) = self.subscriber.output.clone() else { return self.attempt(batch).await };
+        if self.subscriber.output.is_none() {
+            return self.attempt(batch).await;
+        }
         let id = batch.id(&self.shared.derive, &self.subscriber);
-        let objects = &batch.prepared.cut.objects[..];
-        let rendered = output.render(Payload { objects, kind: batch.kind.as_str(), nonce: &id.nonce });
-        match rendered {
-            Ok(Rendered::Parts(parts)) => self.attempt(Batch { parts: Some(parts), ..batch }).await,
+        match rendered(batch.clone(), &id, &self.subscriber) {
+            Ok(Some(batch)) => self.attempt(batch).await,
             // What is not sent goes by what the webhook is now, as what is sent does.
             _ if !self.may_attempt(batch.stream, batch.position).await? => Ok(()),
-            Ok(Rendered::Nothing) => self.pass_over(&batch).await,
+            Ok(None) => self.pass_over(&batch).await,
             Err(error) => self.cannot_render(&batch, id.webhook_id, error).await,
         }
     }
@@ -80,6 +92,7 @@ impl Pump {
             at: self.shared.context.clock.now(),
             records: u64::from(batch.prepared.cut.records),
             delivery: Some(delivery),
+            attempt: Some(Box::new(batch.note())),
             ..blank_row(&self.subscriber)
         };
         self.settle().await?;

@@ -5,7 +5,7 @@ use super::output::{Output, Payload, Reading, Rendered, Seen, data};
 use super::plan::Plan;
 use crate::limits::DeliverLimits;
 use minijinja::Value;
-use minijinja::value::Object;
+use minijinja::value::{Enumerator, Object};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -51,11 +51,15 @@ fn with_open(data: &Value, open: &[&str]) -> Value {
 
 /// Has every field, each of which has every field. Prints what may stand within quotes and without.
 #[derive(Debug)]
-struct Anything;
+pub(super) struct Anything;
 
 impl Object for Anything {
     fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
         Some(Value::from_dyn_object(self.clone()))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Empty
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! How what a template prints is made safe for the content type it becomes part of.
 
+use super::check::Anything;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Error, ErrorKind, Output, State, Value, escape_formatter};
 use url::form_urlencoded::byte_serialize;
@@ -59,6 +60,7 @@ pub(super) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Val
         ValueKind::Undefined => Ok(()),
         ValueKind::None => out.write_str("null").map_err(Error::from),
         ValueKind::String => json_text(out, value),
+        _ if value.downcast_object_ref::<Anything>().is_some() => write!(out, "{value}").map_err(Error::from),
         ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => Err(Error::new(
             ErrorKind::InvalidOperation,
             "a list or an object cannot stand in text; put |tojson behind it",
