@@ -15,6 +15,7 @@ mod integrations;
 mod limiter;
 mod limits;
 mod notifications;
+mod output;
 mod router;
 mod serve;
 mod socket;

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::ingress;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -23,6 +23,8 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
             "/unified/webhook/{id}",
             get(webhooks::get).put(webhooks::update).patch(webhooks::update).delete(webhooks::delete),
         )
+        .route("/unified/webhook/preview", post(webhooks::preview))
+        .route("/unified/webhook/{id}/preview", post(webhooks::preview_of))
         .route("/unified/webhook/{id}/trigger", put(webhooks::trigger).patch(webhooks::trigger))
         .route("/unified/webhook/{id}/resume", put(webhooks::resume).patch(webhooks::resume))
         .route(

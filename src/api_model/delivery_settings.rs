@@ -1,8 +1,10 @@
 //! How a webhook, or each of a workspace's webhooks, is delivered to, as the API answers it.
 
-use crate::store::DeliverySettings;
+use crate::store::{DeliverySettings, TemplatePer};
+use crate::template::Plan;
 use anyhook_connectors::model::Number;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Delivery settings in the API's words. What follows the workspace or the server's settings is left out.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -10,6 +12,18 @@ pub struct DeliverySettingsView {
     /// Retries of one batch, in seconds after the attempt before.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_schedule: Option<Vec<Number>>,
+    /// The template that makes the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
+    /// What one rendering of it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_per: Option<TemplatePer>,
+    /// The content type of what it makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    /// Names of headers beside our own; a mask stands for each value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, &'static str>,
 }
 
 impl DeliverySettingsView {
@@ -18,6 +32,10 @@ impl DeliverySettingsView {
         let schedule = settings.retry_schedule_ms.as_deref();
         DeliverySettingsView {
             retry_schedule: schedule.map(|waits| waits.iter().copied().filter_map(seconds).collect()),
+            template: settings.template.clone(),
+            template_per: settings.template.as_ref().map(|_| settings.template_per.unwrap_or_default()),
+            content_type: settings.content_type.clone(),
+            headers: Plan::masked(settings).into_iter().map(|(name, mask)| (name.to_owned(), mask)).collect(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A webhook as the API answers it and as every payload carries it.
 
+use super::delivery_settings::DeliverySettingsView;
 use super::health::HealthView;
 use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
 use crate::store::{DeliveryState, FeedState, Webhook, WebhookHealth, WebhookKind};
@@ -53,6 +54,9 @@ pub struct WebhookView<'a> {
     health: Option<HealthView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<Vec<String>>,
+    /// How it is delivered to; not in payloads.
+    #[serde(flatten)]
+    delivery: Option<DeliverySettingsView>,
     /// What it missed and how it catches up, where it was resumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
@@ -85,6 +89,7 @@ impl<'a> WebhookView<'a> {
             interval_now: None,
             health: None,
             runs: None,
+            delivery: None,
             notice: None,
         }
     }
@@ -111,6 +116,13 @@ impl<'a> WebhookView<'a> {
     #[must_use]
     pub fn with_notice(mut self, notice: Option<String>) -> Self {
         self.notice = notice;
+        self
+    }
+
+    /// Adds how it is delivered to.
+    #[must_use]
+    pub fn with_delivery_settings(mut self, webhook: &Webhook) -> Self {
+        self.delivery = Some(DeliverySettingsView::new(&webhook.delivery));
         self
     }
 

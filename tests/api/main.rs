@@ -11,5 +11,6 @@ mod deliveries;
 mod notifications;
 mod oauth;
 mod rules;
+mod templates;
 mod webhooks;
 mod workspace;

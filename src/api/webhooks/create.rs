@@ -4,6 +4,7 @@ use super::{settings, view};
 use crate::api::auth::Caller;
 use crate::api::error::ApiError;
 use crate::api::find;
+use crate::api::output;
 use crate::api::state::Api;
 use crate::api::wire::{Args, Fields, JsonBody};
 use crate::credentials::Credentials;
@@ -64,7 +65,7 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
     settings::check_range(fields, interval_ms, interval_max_ms)?;
     let now = api.now();
     let (clock, random) = (&api.context.clock, &api.context.random);
-    Ok(Webhook {
+    let mut webhook = Webhook {
         id: WebhookId::new(clock, random)?,
         workspace_id: connection.workspace_id,
         connection_id: connection.id,
@@ -88,7 +89,9 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
         revision: 0,
         interval_max_ms,
         delivery: DeliverySettings::default(),
-    })
+    };
+    output::merge(&mut webhook, None, fields, &api.context.vault, &api.context.limits.deliver)?;
+    Ok(webhook)
 }
 
 /// How the vendor's own webhooks would come about.

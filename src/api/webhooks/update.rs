@@ -4,6 +4,7 @@ use super::{settings, view};
 use crate::api::auth::Caller;
 use crate::api::error::ApiError;
 use crate::api::find;
+use crate::api::output;
 use crate::api::state::Api;
 use crate::api::wire::{Fields, JsonBody, Segments};
 use crate::limits::ApiLimits;
@@ -72,6 +73,7 @@ fn merged(api: &Api, stored: &Webhook, fields: &Fields<'_>) -> Result<Webhook, A
     if let Some(is_paused) = fields.flag("is_paused")? {
         webhook.is_paused = is_paused;
     }
+    output::merge(&mut webhook, Some(stored), fields, &api.context.vault, &api.context.limits.deliver)?;
     Ok(webhook)
 }
 

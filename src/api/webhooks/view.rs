@@ -42,7 +42,9 @@ impl Details {
     /// The webhook with them.
     pub(super) fn view<'a>(&'a self, webhook: &'a Webhook) -> WebhookView<'a> {
         let view = WebhookView::new(webhook, &self.delivery);
-        view.with_feed(webhook, &self.delivery, &self.feed, self.due_at).with_runs(self.runs.clone())
+        view.with_feed(webhook, &self.delivery, &self.feed, self.due_at)
+            .with_runs(self.runs.clone())
+            .with_delivery_settings(webhook)
     }
 }
 

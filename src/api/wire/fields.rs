@@ -57,6 +57,23 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Text that may be longer than others.
+    pub(crate) fn long_text(&self, name: &str, bytes_max: usize) -> Result<Option<&'a str>, ApiError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.len() <= bytes_max => Ok(Some(text)),
+            Some(Value::String(_)) => {
+                Err(self.error(name, format_args!("longer than the {bytes_max} bytes that are taken")))
+            }
+            Some(other) => Err(self.wrong(name, "text", other)),
+        }
+    }
+
+    /// Whatever it is.
+    pub(crate) fn json(&self, name: &str) -> Option<&'a Value> {
+        self.get(name)
+    }
+
     /// Text that has to be there.
     pub(crate) fn required(&self, name: &str) -> Result<&'a str, ApiError> {
         self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| self.error(name, "is missing"))
