@@ -99,6 +99,8 @@ ids! {
     JobId,
     /// A running process of Anyhook; new at each start.
     NodeId,
+    /// Where notifications go.
+    DestinationId,
 }
 
 #[cfg(test)]

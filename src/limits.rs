@@ -209,6 +209,10 @@ limits! {
         retry_wait_floor_ms: u64 = 100,
         /// The longest wait of such a schedule, in milliseconds.
         retry_wait_max_ms: u64 = 7 * 86_400_000,
+        /// Destinations of a workspace.
+        destinations_max: usize = 100,
+        /// Subscriptions of a destination.
+        subscriptions_max: usize = 50,
     }
 }
 
@@ -237,6 +241,8 @@ limits! {
         arrivals_max: u64 = 100_000,
         /// How long ids of vendors' deliveries are kept, in milliseconds.
         arrivals_kept_ms: u64 = 3 * 86_400_000,
+        /// Notifications of ended polls kept per workspace, apart from the others.
+        syncs_max: u64 = 10_000,
     }
 }
 

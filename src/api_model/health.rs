@@ -66,6 +66,22 @@ impl<'a> HealthView<'a> {
         }
     }
 
+    /// A destination's, from its deliveries.
+    pub fn of_delivery(delivery: &'a DeliveryState) -> Self {
+        match &delivery.health {
+            WebhookHealth::Unhealthy { since, message } => {
+                HealthView::told(HealthState::Unhealthy, *since, None, Some(message))
+            }
+            WebhookHealth::Healthy if delivery.retry.is_some() => HealthView::plain(HealthState::Retrying),
+            WebhookHealth::Healthy => HealthView::plain(HealthState::Healthy),
+        }
+    }
+
+    /// What it comes to.
+    pub fn state(&self) -> HealthState {
+        self.state
+    }
+
     /// A connection's, from what vendors made of its credentials.
     pub fn of_connection(connection: &'a Connection) -> Self {
         let code = connection.last_unhealthy_code.as_deref();

@@ -5,6 +5,7 @@ pub mod backfill;
 pub mod connection;
 pub mod delivery;
 pub mod delivery_settings;
+pub mod destination;
 pub mod health;
 pub mod integration;
 pub mod notification;

@@ -20,6 +20,7 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const SEQUENCE: HeaderName = HeaderName::from_static("anyhook-sequence");
+const DESTINATION_KEY: HeaderName = HeaderName::from_static("anyhook-destination-key");
 const STREAM: HeaderName = HeaderName::from_static("anyhook-stream");
 
 /// A batch at its place in a webhook's stream.
@@ -76,6 +77,9 @@ pub(super) fn request(
     headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(signature)?);
     headers.insert(SEQUENCE, HeaderValue::from(sequence_number(batch.position)));
     headers.insert(STREAM, stream_name(batch.stream)?);
+    if let Some(mark) = &keys.mark {
+        headers.insert(DESTINATION_KEY, mark.clone());
+    }
     Ok(OutboundRequest {
         method: Method::POST,
         url: subscriber.url.clone(),
@@ -118,7 +122,7 @@ pub(super) fn row(
         note.body = answer::body(response, subscriber.response_kept_bytes);
     }
     ApiCall {
-        name: format!("{} {}", subscriber.webhook.object_type, batch.kind.as_str()),
+        name: subscriber.named(batch.kind.as_str()),
         status: answer.as_ref().map_or(0, |response| response.status),
         error,
         at: taken.at,
@@ -180,5 +184,6 @@ pub(super) fn blank_row(subscriber: &Subscriber) -> ApiCall {
         delivery: None,
         next: None,
         attempt: None,
+        destination_id: subscriber.destination.as_ref().map(|destination| destination.id),
     }
 }

@@ -83,6 +83,7 @@ pub fn payload_type(found: Found, is_last_page: bool, is_page_end: bool) -> Payl
         Found::Native => PayloadType::Native,
         Found::Listed if is_last_page && is_page_end => PayloadType::InitialComplete,
         Found::Listed => PayloadType::InitialPartial,
+        Found::Told => PayloadType::Notification,
     }
 }
 

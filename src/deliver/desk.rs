@@ -2,11 +2,12 @@
 
 use super::attempt::{Batch, request};
 use super::batch::payload_type;
-use super::keys::{KeyError, Keyring};
+use super::keys::{KeyError, Keyring, Keys};
+use super::notices;
 use super::pages::{PageError, SharedPage};
 use super::rendering::rendered;
 use super::shared::{Shared, store_key};
-use super::subscriber::{Subscriber, Undeliverable};
+use super::subscriber::{Served, Subscriber, Undeliverable};
 use crate::context::Context;
 use crate::log::LogPage;
 use crate::store::{ApiCall, Position, StoreError, Stream, Webhook};
@@ -84,7 +85,9 @@ impl Desk {
     /// The payload that an attempt's row tells of.
     pub async fn payload(&self, webhook: &Webhook, call: &ApiCall) -> Result<Payload, DeskError> {
         let Some((note, id)) = call.attempt.as_ref().zip(call.delivery.as_ref()) else { return Ok(Payload::Gone) };
-        let subscriber = Subscriber::new(webhook.clone(), &self.shared.outputs, &self.shared.context)?;
+        let context = &self.shared.context;
+        let served = Served::read(&*context.store, webhook.id).await?.ok_or(StoreError::Missing("webhook"))?;
+        let subscriber = Subscriber::new(served, &self.shared.outputs, context)?;
         let records = Some(u32::try_from(call.records).unwrap_or(u32::MAX));
         let Some(batch) = batch_at(&self.shared, &subscriber, note.stream(), note.span.from, records).await? else {
             return Ok(Payload::Gone);
@@ -94,9 +97,11 @@ impl Desk {
             return Ok(Payload::Changed);
         }
         let Some(batch) = rendered(batch, &delivery, &subscriber)? else { return Ok(Payload::Changed) };
-        let context = &self.shared.context;
-        // Of its own: nobody tells a desk of secrets that were replaced.
-        let keys = Keyring::default().keys(&*context.store, &context.vault, webhook.workspace_id).await?;
+        let keys = match &subscriber.destination {
+            Some(destination) => Keys::of_destination(&context.vault, destination)?,
+            // Of its own: nobody tells a desk of secrets that were replaced.
+            None => Keyring::default().keys(&*context.store, &context.vault, webhook.workspace_id).await?,
+        };
         let sent = request(&subscriber, &batch, &delivery, &keys, context.clock.now())?;
         Ok(Payload::Body(sent.body.concat().into()))
     }
@@ -111,6 +116,13 @@ pub(super) async fn batch_at(
     records: Option<u32>,
 ) -> Result<Option<Batch>, DeskError> {
     let store = &shared.context.store;
+    if let Some(destination) = &subscriber.destination {
+        let rows =
+            store.notifications_from(destination.workspace_id, position.sequence, notices::ROWS_PER_PAGE).await?;
+        let page = notices::page(destination, &rows)?.filter(|page| page.first_place() == Some(position.sequence));
+        let Some(page) = page else { return Ok(None) };
+        return cut_at(shared, subscriber, &page, stream, position, records).map(Some);
+    }
     let stored = match stream {
         Stream::Live => store.log_page(subscriber.webhook.feed_id, position.sequence).await?,
         Stream::Listing(job) => store.spool_page(job, position.sequence).await?,
@@ -134,6 +146,6 @@ pub(super) fn cut_at(
     let want = again.as_ref().unwrap_or(&subscriber.want);
     let prepared = page.prepare(position.offset, want, &shared.derive)?;
     let kind = payload_type(page.page.meta.found, page.page.meta.is_last, prepared.cut.is_page_end);
-    let next = prepared.cut.behind(position);
+    let next = page.behind(position, &prepared.cut);
     Ok(Batch { stream, position, next, kind, prepared, parts: None })
 }

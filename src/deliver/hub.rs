@@ -8,7 +8,7 @@ use super::signal::{CHANGED, GREW, JOB, Signal};
 use super::trim;
 use crate::context::Context;
 use crate::ids::{ConnectionId, WebhookId};
-use crate::store::{Fence, ShardId, StoreError, Wake};
+use crate::store::{Destination, Fence, ShardId, StoreError, Wake};
 use futures_util::FutureExt;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -210,6 +210,10 @@ impl Hub {
                 self.shared.keyring.forget_workspace(workspace);
                 Ok(())
             }
+            Wake::Notified(destination) => {
+                self.dispatch(Destination::served_as(destination), GREW);
+                Ok(())
+            }
             Wake::FeedDue(_) => Ok(()),
         };
         if let Err(error) = woken {
@@ -260,18 +264,33 @@ impl Hub {
     /// Starts pumps for a part of a shard: each finds out for itself whether there is something to deliver.
     async fn scan(&mut self) {
         let Some((shard, after)) = self.scans.pop_front() else { return };
-        match self.shared.context.store.webhooks_of_shard(shard, after, WEBHOOKS_PER_READ).await {
-            Ok(webhooks) => {
-                let last = webhooks.last().map(|webhook| webhook.id);
-                if webhooks.len() == WEBHOOKS_PER_READ {
-                    self.scans.push_back((shard, last));
-                }
-                webhooks.iter().for_each(|webhook| self.dispatch(webhook.id, CHANGED));
-            }
+        match self.scan_part(shard, after).await {
+            Ok(Some(last)) => self.scans.push_back((shard, Some(last))),
+            Ok(None) => {}
             Err(error) => {
                 tracing::warn!(shard = shard.0, %error, "a shard could not be looked through; it is tried again");
                 self.scans.push_back((shard, after));
                 self.shared.context.clock.sleep(LATER).await;
+            }
+        }
+    }
+
+    /// A shard's webhooks behind `after`, a part at a time, and at their end its destinations, which are few. Answers
+    /// where to go on.
+    async fn scan_part(&mut self, shard: ShardId, after: Option<WebhookId>) -> Result<Option<WebhookId>, StoreError> {
+        let store = self.shared.context.store.clone();
+        let webhooks = store.webhooks_of_shard(shard, after, WEBHOOKS_PER_READ).await?;
+        webhooks.iter().for_each(|webhook| self.dispatch(webhook.id, CHANGED));
+        if webhooks.len() == WEBHOOKS_PER_READ {
+            return Ok(webhooks.last().map(|webhook| webhook.id));
+        }
+        let mut after = None;
+        loop {
+            let destinations = store.destinations_of_shard(shard, after, WEBHOOKS_PER_READ).await?;
+            destinations.iter().for_each(|row| self.dispatch(Destination::served_as(row.id), CHANGED));
+            after = destinations.last().map(|row| row.id);
+            if destinations.len() < WEBHOOKS_PER_READ {
+                return Ok(None);
             }
         }
     }

@@ -38,7 +38,15 @@ impl Pump {
         self.pages_since_mark += 1;
         if self.pages_since_mark >= PAGES_PER_TRIM {
             self.pages_since_mark = 0;
-            self.shared.marks.mark(self.subscriber.webhook.feed_id, self.subscriber.webhook.shard, true);
+            self.mark(true);
+        }
+    }
+
+    /// Its log may be trimmed now. Notifications have no log: they have bounds of their own.
+    pub(super) fn mark(&self, is_much: bool) {
+        let webhook = &self.subscriber.webhook;
+        if self.subscriber.destination.is_none() {
+            self.shared.marks.mark(webhook.feed_id, webhook.shard, is_much);
         }
     }
 

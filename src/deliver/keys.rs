@@ -3,7 +3,9 @@
 use super::sign::SigningKey;
 use crate::ids::{ConnectionId, WorkspaceId};
 use crate::secrets::{Vault, VaultError};
-use crate::store::{Store, StoreError};
+use crate::store::{Destination, SignatureEncoding, Store, StoreError};
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,19 @@ const ENTRIES_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Keys {
     pub(super) signing: SigningKey,
+    /// A destination's secret as a hash, for receivers that only compare.
+    pub(super) mark: Option<HeaderValue>,
+}
+
+impl Keys {
+    /// A destination's own.
+    pub(super) fn of_destination(vault: &Vault, row: &Destination) -> Result<Arc<Self>, KeyError> {
+        let plain = vault.open(&Destination::seal(row.id), &row.signing.secret)?;
+        let secret = std::str::from_utf8(&plain).map_err(|_| KeyError::NotText)?;
+        let mark = HeaderValue::try_from(format!("sha256={}", hex::encode(Sha256::digest(&plain))));
+        let signing = SigningKey::new(secret, SignatureEncoding::default());
+        Ok(Arc::new(Keys { signing, mark: mark.ok() }))
+    }
 }
 
 /// Why a signing key cannot be had.
@@ -25,7 +40,7 @@ pub(super) enum KeyError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Vault(#[from] VaultError),
-    #[error("the workspace's signing secret is not text")]
+    #[error("the signing secret is not text")]
     NotText,
 }
 
@@ -56,7 +71,7 @@ impl Keyring {
         let workspace = store.workspace(id).await?.ok_or(StoreError::Missing("workspace"))?;
         let plain = vault.open(&format!("workspace/{id}"), &workspace.signing.secret)?;
         let secret = std::str::from_utf8(&plain).map_err(|_| KeyError::NotText)?;
-        let keys = Arc::new(Keys { signing: SigningKey::new(secret, workspace.signature_encoding) });
+        let keys = Arc::new(Keys { signing: SigningKey::new(secret, workspace.signature_encoding), mark: None });
         let mut held = self.held();
         if held.forgotten != before {
             return Ok(keys);

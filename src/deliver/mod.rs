@@ -21,6 +21,7 @@ mod desk;
 mod hub;
 mod keeping;
 mod keys;
+mod notices;
 mod outputs;
 mod pages;
 mod pump;

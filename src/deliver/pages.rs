@@ -7,7 +7,7 @@ use super::keys::Keys;
 use super::sign::SignedData;
 use crate::ids::{FeedId, JobId};
 use crate::log::{LogPage, LogPageError};
-use crate::store::{Store, StoreError};
+use crate::store::{Position, Store, StoreError};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,12 +66,35 @@ impl Prepared {
 pub(super) struct SharedPage {
     pub(super) page: LogPage,
     cuts: Mutex<Vec<(u32, Want, Arc<Prepared>)>>,
+    /// Where its records stand, if each has a sequence of its own, and where the next page begins.
+    places: Option<(Vec<u64>, u64)>,
 }
 
 impl SharedPage {
     /// A page that is read beside the cache.
     pub(super) fn alone(page: LogPage) -> Self {
-        SharedPage { page, cuts: Mutex::default() }
+        SharedPage { page, cuts: Mutex::default(), places: None }
+    }
+
+    /// A page whose records have sequences of their own.
+    pub(super) fn of_places(page: LogPage, places: Vec<u64>, end: u64) -> Self {
+        SharedPage { places: Some((places, end)), ..SharedPage::alone(page) }
+    }
+
+    /// The sequence of its first record, if its records have such.
+    pub(super) fn first_place(&self) -> Option<u64> {
+        self.places.as_ref()?.0.first().copied()
+    }
+
+    /// The place behind a batch that was cut at `position`.
+    pub(super) fn behind(&self, position: Position, cut: &Cut) -> Position {
+        match &self.places {
+            Some((places, end)) => {
+                let next = places.get(cut.next as usize).filter(|_| !cut.is_page_end);
+                Position { sequence: next.copied().unwrap_or(*end), offset: 0 }
+            }
+            None => cut.behind(position),
+        }
     }
 
     /// The batch that begins at record `from`.

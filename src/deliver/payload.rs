@@ -14,6 +14,8 @@ pub enum PayloadType {
     Virtual,
     /// New data pushed by the vendor.
     Native,
+    /// Notifications, for a destination.
+    Notification,
 }
 
 impl PayloadType {
@@ -24,6 +26,7 @@ impl PayloadType {
             PayloadType::InitialComplete => "INITIAL-COMPLETE",
             PayloadType::Virtual => "VIRTUAL",
             PayloadType::Native => "NATIVE",
+            PayloadType::Notification => "NOTIFICATION",
         }
     }
 }
@@ -41,12 +44,17 @@ pub struct Envelope {
 impl Envelope {
     /// From the webhook as the API shows it, as JSON, and the customer's own name of the connection.
     pub fn new(webhook_json: &[u8], external_xref: Option<&str>) -> Result<Self, serde_json::Error> {
-        let before = [br#"],"webhook":"#, webhook_json, br#","nonce":""#].concat();
+        let before = before("webhook", webhook_json);
         let after = match external_xref {
             None => b"\"}".to_vec(),
             Some(name) => [br#"","external_xref":"#, &serde_json::to_vec(name)?[..], b"}"].concat(),
         };
         Ok(Envelope { before: before.into(), after: after.into() })
+    }
+
+    /// From a destination as the API shows it, as JSON.
+    pub fn of_destination(destination_json: &[u8]) -> Self {
+        Envelope { before: before("destination", destination_json).into(), after: Bytes::from_static(b"\"}") }
     }
 
     /// What stands behind the objects.
@@ -68,6 +76,10 @@ impl Envelope {
     }
 }
 
+fn before(name: &str, json: &[u8]) -> Vec<u8> {
+    [br#"],""#, name.as_bytes(), br#"":"#, json, br#","nonce":""#].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +95,8 @@ mod tests {
         let rest = r#"{"data":[{"id":"1"}],"webhook":{"id":"w"},"nonce":"abc","sig":"s1","sig256":"s2","type":"INITIAL-COMPLETE""#;
         assert_eq!(body(None), format!("{rest}}}"));
         assert_eq!(body(Some("a\"b")), format!(r#"{rest},"external_xref":"a\"b"}}"#));
+        let tail = Envelope::of_destination(br#"{"id":"d"}"#).tail(&id, ("s1", "s2"), PayloadType::Notification);
+        let rest = r#"],"destination":{"id":"d"},"nonce":"abc","sig":"s1","sig256":"s2","type":"NOTIFICATION"}"#;
+        assert_eq!(tail, rest.as_bytes());
     }
 }

@@ -7,10 +7,10 @@ use super::keys::Keys;
 use super::rendering::Filtered;
 use super::shared::{Halt, Shared};
 use super::signal::{CHANGED, JOB, Signal};
-use super::subscriber::{Subscriber, Undeliverable};
+use super::subscriber::{Served, Subscriber, Undeliverable};
 use crate::ids::WebhookId;
 use crate::store::{
-    AttemptFinish, DeliveryState, Lease, Outcome, Position, Retry, Store, StoreError, Stream, Webhook, WebhookHealth,
+    AttemptFinish, DeliveryState, Lease, Outcome, Position, Retry, Store, StoreError, Stream, WebhookHealth,
 };
 use chrono::{TimeDelta, Utc};
 use std::sync::Arc;
@@ -54,22 +54,22 @@ pub(super) async fn run(shared: Arc<Shared>, webhook: WebhookId, signal: Arc<Sig
         Halt::Gone | Halt::Elsewhere => Ok(()),
         _ => pump.settle().await,
     };
-    pump.shared.marks.mark(pump.subscriber.webhook.feed_id, pump.subscriber.webhook.shard, false);
+    pump.mark(false);
     kept.err().unwrap_or(halt)
 }
 
 impl Pump {
     async fn load(shared: &Arc<Shared>, id: WebhookId, signal: &Arc<Signal>) -> Result<Self, Halt> {
         let store = &shared.context.store;
-        let webhook = store.webhook(id).await?.ok_or(Halt::Gone)?;
-        let lease = shared.context.leases.lease(webhook.shard).ok_or(Halt::Elsewhere)?;
+        let served = Served::read(&**store, id).await?.ok_or(Halt::Gone)?;
+        let lease = shared.context.leases.lease(served.webhook.shard).ok_or(Halt::Elsewhere)?;
         let state = store.delivery(id).await?.ok_or(Halt::Gone)?;
         if state.health != WebhookHealth::Healthy {
             return Err(Halt::Resting);
         }
-        rest(shared, &webhook).await?;
+        rest(shared, &served).await?;
         let listing = listing(&**store, &state).await?;
-        let subscriber = match Subscriber::new(webhook, &shared.outputs, &shared.context) {
+        let subscriber = match Subscriber::new(served, &shared.outputs, &shared.context) {
             Ok(subscriber) => subscriber,
             Err(error @ Undeliverable::Vault(_)) => return Err(Halt::Later(error.to_string())),
             Err(error) => {
@@ -179,13 +179,13 @@ impl Pump {
             return Err(Halt::Later("the store does not take outcomes".to_owned()));
         }
         let (store, id) = (&self.shared.context.store, self.subscriber.webhook.id);
-        let webhook = store.webhook(id).await?.ok_or(Halt::Gone)?;
+        let served = Served::read(&**store, id).await?.ok_or(Halt::Gone)?;
         if stream == Stream::Live {
             let state = store.delivery(id).await?.ok_or(Halt::Gone)?;
             self.held_from = state.beside.and_then(|beside| beside.held_from);
         }
-        rest(&self.shared, &webhook).await?;
-        self.is_stale |= webhook.revision != self.subscriber.webhook.revision;
+        rest(&self.shared, &served).await?;
+        self.is_stale |= served.webhook.revision != self.subscriber.webhook.revision;
         self.is_stale |= stream != Stream::Live && !self.is_listing_open().await?;
         Ok(!self.is_stale && !self.is_held(stream, position))
     }
@@ -197,6 +197,9 @@ impl Pump {
 
     pub(super) async fn keys(&mut self) -> Result<Arc<Keys>, Halt> {
         let context = &self.shared.context;
+        if let Some(destination) = &self.subscriber.destination {
+            return Ok(Keys::of_destination(&context.vault, destination)?);
+        }
         let workspace = self.subscriber.webhook.workspace_id;
         Ok(self.shared.keyring.keys(&*context.store, &context.vault, workspace).await?)
     }
@@ -208,12 +211,14 @@ async fn listing(store: &dyn Store, state: &DeliveryState) -> Result<Option<List
     Ok(store.job(job).await?.and_then(|job| Listing::of(&job)))
 }
 
-/// Paused webhooks, and those of paused connections, rest.
-async fn rest(shared: &Shared, webhook: &Webhook) -> Result<(), Halt> {
+/// Paused webhooks, and those of paused connections, rest. A destination has no connection.
+async fn rest(shared: &Shared, Served { webhook, destination }: &Served) -> Result<(), Halt> {
+    let has_connection = destination.is_none();
     let is_paused = webhook.is_paused
-        || match shared.keyring.is_paused(&*shared.context.store, webhook.connection_id).await {
-            Err(StoreError::Missing(_)) => return Err(Halt::Gone),
-            paused => paused?,
-        };
+        || has_connection
+            && match shared.keyring.is_paused(&*shared.context.store, webhook.connection_id).await {
+                Err(StoreError::Missing(_)) => return Err(Halt::Gone),
+                paused => paused?,
+            };
     if is_paused { Err(Halt::Resting) } else { Ok(()) }
 }

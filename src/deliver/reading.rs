@@ -63,7 +63,7 @@ impl Pump {
                 .map_err(|error| Halt::Later(format!("log page {} cannot be cut: {error}", position.sequence)))?;
             let (meta, cut) = (&page.page.meta, &prepared.cut);
             let kind = payload_type(meta.found, meta.is_last, cut.is_page_end);
-            let next = cut.behind(position);
+            let next = page.behind(position, cut);
             if cut.records > 0 || kind == PayloadType::InitialComplete {
                 return Ok(Some(Batch { stream, position, next, kind, prepared, parts: None }));
             }
@@ -82,6 +82,9 @@ impl Pump {
 
     /// The page that a stream stands at; none if it is not there yet.
     async fn page(&mut self, stream: Stream) -> Result<Option<Arc<SharedPage>>, Halt> {
+        if let Some(destination) = self.subscriber.destination.clone() {
+            return self.notices(&destination).await;
+        }
         let feed = self.subscriber.webhook.feed_id;
         let source = match stream {
             Stream::Live => Source::Feed(feed),

@@ -69,7 +69,7 @@ impl Pump {
         let Filtered { batches, stream: Some(stream) } = self.filtered else { return Ok(()) };
         let lease = self.shared.context.leases.lease(self.subscriber.webhook.shard).ok_or(Halt::Elsewhere)?;
         let call = ApiCall {
-            name: format!("{} filtered", self.subscriber.webhook.object_type),
+            name: self.subscriber.named("filtered"),
             at: self.shared.context.clock.now(),
             count: batches,
             ..blank_row(&self.subscriber)
@@ -87,7 +87,7 @@ impl Pump {
         let webhook = &self.subscriber.webhook;
         tracing::warn!(webhook_id = %webhook.id, %error, "a template does not work; the webhook is unhealthy now");
         let call = ApiCall {
-            name: format!("{} {}", webhook.object_type, batch.kind.as_str()),
+            name: self.subscriber.named(batch.kind.as_str()),
             error: Some(error.to_string()),
             at: self.shared.context.clock.now(),
             records: u64::from(batch.prepared.cut.records),

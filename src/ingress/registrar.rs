@@ -140,7 +140,11 @@ impl Registrar {
                 }
                 self.queue.extend(of_it);
             }
-            Wake::LogGrew(_) | Wake::FeedDue(_) | Wake::JobChanged(..) | Wake::WorkspaceChanged(_) => {}
+            Wake::LogGrew(_)
+            | Wake::FeedDue(_)
+            | Wake::JobChanged(..)
+            | Wake::WorkspaceChanged(_)
+            | Wake::Notified(_) => {}
         }
     }
 

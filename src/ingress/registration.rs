@@ -241,6 +241,7 @@ impl Registrations {
             delivery: None,
             next: None,
             attempt: None,
+            destination_id: None,
         };
         if let Err(error) = self.context.store.record_call(call).await {
             tracing::debug!(webhook = %webhook.id, %error, "the call is not in the audit trail");

@@ -27,6 +27,8 @@ pub enum Found {
     Native,
     /// By listing history.
     Listed,
+    /// They are notifications; such a page is not stored.
+    Told,
 }
 
 /// What is known of a page as a whole.
@@ -123,6 +125,13 @@ impl LogPageBuilder {
             out.extend_from_slice(&lz4_flex::block::compress(&[&self.objects[..], &self.raws].concat()));
         }
         Ok(EncodedPage { records: u32::try_from(self.entries.len()).unwrap_or(u32::MAX), bytes: out })
+    }
+}
+
+impl LogPageBuilder {
+    /// The page as it would be read, without being stored.
+    pub fn into_page(self, meta: PageMeta) -> LogPage {
+        LogPage { meta, entries: self.entries, objects: self.objects.into(), raws: self.raws.into() }
     }
 }
 

@@ -196,5 +196,6 @@ fn call(
         delivery: None,
         next: None,
         attempt: None,
+        destination_id: None,
     }
 }

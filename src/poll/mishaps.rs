@@ -86,5 +86,6 @@ fn failed_call(feed: &Feed, connection: &Connection, job: &ListingJob, error: St
         delivery: None,
         next: None,
         attempt: None,
+        destination_id: None,
     }
 }

@@ -1,7 +1,7 @@
 //! The audit trail: one row a poll run and a delivery attempt, bounded per feed and per webhook.
 
 use super::{Attempt, StoreError};
-use crate::ids::{ConnectionId, FeedId, WebhookId, WorkspaceId};
+use crate::ids::{ConnectionId, DestinationId, FeedId, WebhookId, WorkspaceId};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,10 @@ pub struct ApiCall {
     /// What it was of and what was answered, for attempts; none in rows that older builds wrote.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Box<Attempt>>,
+    /// The destination, for attempts to deliver notifications; `webhook_id` is what it is served as, and there is no
+    /// connection or feed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_id: Option<DestinationId>,
 }
 
 /// When the run behind a run was to come, and why then.

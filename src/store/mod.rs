@@ -16,6 +16,7 @@ mod behind;
 mod connection;
 mod delivery;
 mod delivery_settings;
+mod destination;
 mod feed;
 mod kv;
 mod lease;
@@ -38,6 +39,7 @@ pub use delivery::{
     AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
 };
 pub use delivery_settings::{DeliverySettings, SealedHeaders, TemplatePer};
+pub use destination::{Destination, Destinations, EventPattern, NotAnEvent, Subscription};
 pub use feed::{
     Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
     RunFinish, SweepHealth,
@@ -47,14 +49,16 @@ pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, ListingTally, Listings, PaceMark};
 pub use log::{ArrivalCommit, ArrivalFeed, Arrived, DeliveryKey, Log, LogHead, TRIM_PAGES_MAX};
 pub use memory::MemoryStore;
-pub use notification::{Notification, NotificationEvent, NotificationQuery, Notifications};
+pub use notification::{
+    Notification, NotificationDetails, NotificationEvent, NotificationQuery, Notifications, PlacedNotification,
+};
 pub use signing_secrets::{FormerSecret, SigningSecrets};
 pub use sled::SledStore;
 pub use sweep::{Sweep, SweepCommit, SweepPhase, Sweeps};
 pub use webhook::{NewWebhook, Registered, Webhook, WebhookKind, WebhookQuery, Webhooks};
 pub use workspace::{SignatureEncoding, Workspace, Workspaces};
 
-use crate::ids::{ConnectionId, FeedId, JobId, WebhookId, WorkspaceId};
+use crate::ids::{ConnectionId, DestinationId, FeedId, JobId, WebhookId, WorkspaceId};
 use thiserror::Error;
 use tokio::sync::{broadcast, watch};
 
@@ -93,6 +97,7 @@ pub trait Store:
     + Listings
     + Audit
     + Notifications
+    + Destinations
     + Leases
     + Send
     + Sync
@@ -118,7 +123,7 @@ pub enum Wake {
     LogGrew(FeedId),
     /// A feed is to be polled sooner than was known: new, pinged, its interval shortened.
     FeedDue(FeedId),
-    /// A webhook was made, changed, resumed or deleted.
+    /// A webhook or a destination ([`Destination::served_as`]) was made, changed, resumed or deleted.
     WebhookChanged(WebhookId),
     /// A listing job was made, ended or has pages to deliver.
     JobChanged(JobId, WebhookId),
@@ -126,4 +131,6 @@ pub enum Wake {
     ConnectionChanged(ConnectionId),
     /// A workspace was changed.
     WorkspaceChanged(WorkspaceId),
+    /// There is a notification that a destination listens to.
+    Notified(DestinationId),
 }

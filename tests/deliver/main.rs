@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers stand outside of #[test]
 
+mod destinations;
 mod harness;
 mod history;
 mod isolation;

@@ -8,6 +8,7 @@ mod audit;
 mod behind;
 mod connections;
 mod deliveries;
+mod destinations;
 mod feeds;
 mod health;
 mod leases;
@@ -170,6 +171,22 @@ store_suite! {
         a_workspace_keeps_the_newest_up_to_a_number_and_an_age,
         a_webhook_that_is_not_delivered_to_is_told_once,
         the_end_of_a_listing_is_told,
+        ended_polls_drive_out_no_other,
+        sequences_grow_over_all_that_is_told,
+        lists_filter_by_event_connection_and_webhook,
+    }
+    destinations {
+        an_id_is_taken_once_and_finds_it,
+        a_position_begins_at_the_end_of_the_notifications,
+        a_replacement_needs_the_revision_that_was_read,
+        lists_are_a_workspaces_own_or_a_shards,
+        a_deleted_destination_takes_no_outcome,
+        whoever_listens_is_woken,
+        ends_of_polls_are_told_to_whoever_listens,
+        an_ended_poll_is_told_with_what_it_came_to,
+        what_is_dropped_undelivered_is_missed_and_told_of,
+        an_unhealthy_destination_is_told_of_to_others,
+        a_paused_destination_is_not_retried,
     }
     leases {
         a_held_shard_is_not_taken,

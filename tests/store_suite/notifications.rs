@@ -1,3 +1,4 @@
+use crate::destinations::{listening, run, to};
 use crate::world::{World, at};
 use anyhook::ids::WorkspaceId;
 use anyhook::store::{
@@ -142,4 +143,80 @@ pub(crate) async fn the_end_of_a_listing_is_told(world: &World) {
     let event = NotificationEvent::BackfillCompleted;
     assert_eq!(ends, [(event, None), (event, Some("listing_cycle"))], "what a person ended is told to nobody");
     assert!(told[3].description.contains("round and round"), "{}", told[3].description);
+    let details = told[3].details.as_ref().unwrap();
+    assert_eq!((details.mode, details.error.as_deref()), (Some(JobMode::Backfill), Some("round and round")));
+    let details = told[2].details.as_ref().unwrap();
+    assert_eq!((details.pages, details.records, &details.error), (Some(1), Some(1), &None));
+    assert_eq!((details.feed_id, details.duration_ms), (Some(webhook.feed_id), Some(10_000)));
+}
+
+pub(crate) async fn ended_polls_drive_out_no_other(world: &World) {
+    let webhook = world.webhook().await;
+    listening(world, webhook.workspace_id, &[to(&["*"])]).await;
+    let fence = world.fence(webhook.shard).await;
+    for records in 0..30 {
+        run(world, &webhook, fence, |call| call.records = records).await;
+    }
+    let told = all(world, webhook.workspace_id).await;
+    let changes: Vec<_> = told.iter().map(|row| row.details.as_ref().and_then(|details| details.changes)).collect();
+    assert_eq!(changes, [None, None, Some(26), Some(27), Some(28), Some(29)], "four of these are kept");
+    for seconds in 1..=20 {
+        let row = world.store.webhook(webhook.id).await.unwrap().unwrap();
+        let row = Webhook { is_paused: !row.is_paused, updated_at: at(seconds), ..row };
+        world.store.replace_webhook(row).await.unwrap();
+    }
+    let told = events(world, webhook.workspace_id).await;
+    let ended = told.iter().filter(|event| **event == NotificationEvent::SyncCompleted).count();
+    assert_eq!((ended, told.len()), (4, 16), "twelve of the others, and they drive out no ended poll");
+}
+
+pub(crate) async fn sequences_grow_over_all_that_is_told(world: &World) {
+    let webhook = world.webhook().await;
+    let workspace = webhook.workspace_id;
+    listening(world, workspace, &[to(&["*"])]).await;
+    let fence = world.fence(webhook.shard).await;
+    let pause = async |is_paused, seconds| {
+        let row = world.store.webhook(webhook.id).await.unwrap().unwrap();
+        world.store.replace_webhook(Webhook { is_paused, updated_at: at(seconds), ..row }).await.unwrap();
+    };
+    run(world, &webhook, fence, |_| {}).await;
+    pause(true, 1).await;
+    run(world, &webhook, fence, |_| {}).await;
+    let from = async |sequence, limit| {
+        let rows = world.store.notifications_from(workspace, sequence, limit).await.unwrap();
+        rows.into_iter().map(|row| (row.sequence, row.notification.event)).collect::<Vec<_>>()
+    };
+    use NotificationEvent::*;
+    let told =
+        [(0, ConnectionCreated), (1, WebhookCreated), (2, SyncCompleted), (3, WebhookPaused), (4, SyncCompleted)];
+    assert_eq!(from(0, 100).await, told);
+    assert_eq!((from(2, 2).await, from(5, 100).await), (told[2..4].to_vec(), vec![]));
+    pause(false, 300_000).await;
+    assert_eq!(from(0, 100).await, [told[2], told[4], (5, WebhookUnpaused)], "numbers are never given twice");
+    assert_eq!(from(0, 1).await, [told[2]]);
+}
+
+pub(crate) async fn lists_filter_by_event_connection_and_webhook(world: &World) {
+    let connection = world.connection().await;
+    let (one, other) = (world.new_webhook(&connection), world.new_webhook(&connection));
+    let (one, other) = (world.keep(one).await, world.keep(other).await);
+    let second = world.new_connection(connection.workspace_id);
+    world.store.insert_connection(second.clone()).await.unwrap();
+    listening(world, connection.workspace_id, &[to(&["*"])]).await;
+    run(world, &one, world.fence(one.shard).await, |_| {}).await;
+    let list = async |query: NotificationQuery| {
+        let query = NotificationQuery { is_ascending: true, limit: 100, ..query };
+        let rows = world.store.notifications(connection.workspace_id, &query).await.unwrap();
+        rows.into_iter().map(|row| row.event).collect::<Vec<_>>()
+    };
+    use NotificationEvent::*;
+    let query = NotificationQuery::default;
+    let events = vec!["CONNECTION_*".parse().unwrap(), "SYNC_COMPLETED".parse().unwrap()];
+    assert_eq!(
+        list(NotificationQuery { events, ..query() }).await,
+        [ConnectionCreated, ConnectionCreated, SyncCompleted]
+    );
+    assert_eq!(list(NotificationQuery { connection_id: Some(second.id), ..query() }).await, [ConnectionCreated]);
+    let of_webhook = list(NotificationQuery { webhook_id: Some(other.id), ..query() }).await;
+    assert_eq!(of_webhook, [WebhookCreated, SyncCompleted], "its feed's polls are of its own");
 }

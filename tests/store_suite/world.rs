@@ -1,14 +1,14 @@
 //! A store, and things to put into it.
 
 use anyhook::clock::Clock;
-use anyhook::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
+use anyhook::ids::{ConnectionId, DestinationId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use anyhook::limits::StoreLimits;
 use anyhook::log::EncodedPage;
 use anyhook::random::Random;
 use anyhook::store::{
-    ApiCall, AttemptFinish, CallKind, Connection, DeliverySettings, FeedState, Fence, JobMode, JobState, LedgerEntry,
-    ListingCommit, ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Progress, RunFinish, SHARDS, ShardId,
-    SledStore, Store, Webhook, WebhookKind,
+    ApiCall, AttemptFinish, CallKind, Connection, DeliverySettings, Destination, FeedState, Fence, JobMode, JobState,
+    LedgerEntry, ListingCommit, ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Progress, RunFinish, SHARDS,
+    ShardId, SigningSecrets, SledStore, Store, Webhook, WebhookKind,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -30,6 +30,7 @@ pub(crate) fn limits() -> StoreLimits {
         cache_bytes: 8 << 20,
         notifications_max: 12,
         notifications_kept_ms: 100_000_000,
+        syncs_max: 4,
         arrivals_max: 20,
         arrivals_kept_ms: 1_000_000,
         ..StoreLimits::default()
@@ -90,6 +91,25 @@ impl World {
 
     pub(crate) fn workspace_id(&self) -> WorkspaceId {
         WorkspaceId::new(&self.clock, &self.random).unwrap()
+    }
+
+    /// A destination that is not kept yet.
+    pub(crate) fn new_destination(&self, workspace_id: WorkspaceId) -> Destination {
+        let id = DestinationId::new(&self.clock, &self.random).unwrap();
+        Destination {
+            id,
+            workspace_id,
+            shard: Destination::shard_of(id),
+            name: "ops".into(),
+            hook_url: "https://example.com/ops".into(),
+            signing: SigningSecrets::only(Default::default(), None),
+            subscriptions: vec![],
+            is_paused: false,
+            created_at: at(0),
+            updated_at: at(0),
+            revision: 1,
+            delivery: DeliverySettings::default(),
+        }
     }
 
     /// A connection that is not kept yet.
@@ -253,6 +273,7 @@ impl World {
             delivery: None,
             next: None,
             attempt: None,
+            destination_id: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! it asked for is kept or right after.
 
 use anyhook::clock::Clock;
-use anyhook::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
+use anyhook::ids::{ConnectionId, DestinationId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use anyhook::store::*;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -266,6 +266,15 @@ pass_on! {
     }
     impl Notifications {
         reads notifications(workspace: WorkspaceId, query: &NotificationQuery) -> Vec<Notification>;
+        reads notifications_from(workspace: WorkspaceId, sequence: u64, limit: usize) -> Vec<PlacedNotification>;
+    }
+    impl Destinations {
+        writes insert_destination(destination: Destination) -> Destination;
+        reads destination(id: DestinationId) -> Option<Destination>;
+        reads destinations(workspace: WorkspaceId, page: &ListPage) -> Vec<Destination>;
+        reads destinations_of_shard(shard: ShardId, after: Option<DestinationId>, limit: usize) -> Vec<Destination>;
+        writes replace_destination(destination: Destination) -> Destination;
+        writes delete_destination(id: DestinationId) -> ();
     }
 }
 

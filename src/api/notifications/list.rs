@@ -3,9 +3,9 @@
 use crate::api::auth::Caller;
 use crate::api::error::ApiError;
 use crate::api::state::Api;
-use crate::api::wire::Args;
+use crate::api::wire::{Args, event};
 use crate::api_model::notification::NotificationView;
-use crate::store::{ListOrder, NotificationQuery};
+use crate::store::{EventPattern, ListOrder, NotificationQuery};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -21,6 +21,9 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, caller: Caller, args: Args
     let kept_since = kept.and_then(|kept| api.now().checked_sub_signed(kept));
     let query = NotificationQuery {
         since: args.date("updated_gte")?.max(kept_since),
+        events: events(&args)?,
+        connection_id: args.id("connection_id")?,
+        webhook_id: args.id("webhook_id")?,
         is_ascending: args.order()? == Some(ListOrder::Ascending),
         offset: page.offset,
         limit: page.limit,
@@ -31,4 +34,9 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, caller: Caller, args: Args
     let name = workspace.as_ref().map(|workspace| workspace.name.as_str());
     let views: Vec<_> = notifications.iter().map(|row| NotificationView::new(row, name)).collect();
     Ok(Json(views).into_response())
+}
+
+/// `event`: names, or the beginnings of names with a star, repeated or divided by commas.
+fn events(args: &Args) -> Result<Vec<EventPattern>, ApiError> {
+    args.list("event").iter().map(|text| event("event", text)).collect()
 }

@@ -11,6 +11,7 @@ pub(crate) use fields::Fields;
 pub(crate) use path::Segments;
 
 use super::error::ApiError;
+use crate::store::{EventPattern, NotificationEvent};
 use chrono::{DateTime, Utc};
 use std::fmt::Display;
 
@@ -19,6 +20,17 @@ pub(crate) fn choice<T: Copy>(field: impl Display, text: &str, allowed: &[(&str,
     allowed.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = allowed.iter().map(|(name, _)| *name).collect();
         ApiError::field(field, format!("`{}` is not known; use one of {}", shorten(text), names.join(", ")))
+    })
+}
+
+/// What a pattern of notifications' events names, or 400 with those there are.
+pub(crate) fn event(field: impl Display, text: &str) -> Result<EventPattern, ApiError> {
+    text.parse().map_err(|_| {
+        let names: Vec<_> = NotificationEvent::ALL.iter().map(|event| event.as_str()).collect();
+        let names = names.join(", ");
+        let expected =
+            format!("`{}` is not known; use *, CONNECTION_*, WEBHOOK_* and the like, or {names}", shorten(text));
+        ApiError::field(field, expected)
     })
 }
 

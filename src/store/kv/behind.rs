@@ -97,9 +97,10 @@ pub(super) fn kept(
     read.range(Tree::Deletions, span, Scan::Up).take(limit).map(|row| from_json(WHAT, &row?.1)).collect()
 }
 
-/// False for a webhook that has read on though its pages were trimmed: they were still at hand.
+/// False for a webhook that has read on though its pages were trimmed: they were still at hand. What a destination has
+/// missed is never at hand again; it is told of ([`super::destinations::tell_missed`]).
 pub(super) fn is_behind(read: &dyn Read, id: WebhookId, position: Position) -> Result<bool, StoreError> {
-    let Some(webhook) = webhooks::webhook(read, id)? else { return Ok(false) };
+    let Some(webhook) = webhooks::webhook(read, id)? else { return Ok(true) };
     Ok(head::head(read, webhook.feed_id)?.is_some_and(|head| position.sequence < head.log.start))
 }
 

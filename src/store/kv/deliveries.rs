@@ -7,7 +7,7 @@ use super::keys::DueKind;
 use super::listings::Passed;
 use super::lists::{self, Due};
 use super::txn::Txn;
-use super::{Pace, Units, behind, feeds, leases, listings, notifications, webhooks};
+use super::{Pace, Units, behind, destinations, feeds, leases, listings, notifications, webhooks};
 use crate::ids::WebhookId;
 use crate::store::{
     ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Notification, NotificationEvent, Outcome,
@@ -49,6 +49,11 @@ fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
             delivery.state.health = WebhookHealth::Unhealthy { since: at, message };
         }
     }
+    if let Some(call) = &call
+        && delivery.state.missed.is_some()
+    {
+        destinations::tell_missed(txn, webhook, &mut delivery.state, call)?;
+    }
     delivery_row::keep(txn, webhook, due_before, &delivery);
     match call {
         Some(call) => calls::record(txn, Scope::webhook(webhook), call, fold),
@@ -63,9 +68,14 @@ fn tell_unhealthy(
     call: Option<&ApiCall>,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let Some(webhook) = webhooks::webhook(txn, id)? else { return Ok(()) };
+    let new = match (webhooks::webhook(txn, id)?, destinations::served_as(txn, id)?) {
+        (Some(webhook), _) => notifications::of_webhook(&webhook, NotificationEvent::WebhookUnhealthy, at, message),
+        (None, Some(destination)) => {
+            notifications::of_destination(&destination, NotificationEvent::DestinationUnhealthy, at, message)
+        }
+        (None, None) => return Ok(()),
+    };
     let code = call.map(|call| call.status).filter(|status| *status > 0).map(|status| status.to_string());
-    let new = notifications::of_webhook(&webhook, NotificationEvent::WebhookUnhealthy, at, message);
     notifications::write(txn, Notification { code, ..new })
 }
 

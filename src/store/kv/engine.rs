@@ -83,6 +83,14 @@ trees! {
     Sweeps "sweeps",
     /// feed, generation, kind, row -> hashes of ids, or ids
     SweepRows "sweep_rows",
+    /// workspace, sequence -> JSON: notifications of ended polls, which have a bound of their own
+    Syncs "syncs",
+    /// workspace -> the next sequence of its notifications, and how many of each kind there are
+    NotificationCounts "notification_counts",
+    /// destination -> JSON
+    Destinations "destinations",
+    /// workspace -> what its destinations listen to
+    Listeners "listeners",
 }
 
 impl Tree {

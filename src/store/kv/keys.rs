@@ -1,6 +1,6 @@
 //! Keys: big-endian parts, so that the order of bytes is the order that is meant.
 
-use crate::ids::{ConnectionId, FeedId, JobId, WebhookId, WorkspaceId};
+use crate::ids::{ConnectionId, DestinationId, FeedId, JobId, WebhookId, WorkspaceId};
 use crate::store::ShardId;
 use anyhook_connectors::model::ObjectType;
 use chrono::{DateTime, Utc};
@@ -25,6 +25,8 @@ pub(super) enum Index {
     FeedBySubject = 7,
     JobOfWebhook = 8,
     OpenJobOfShard = 9,
+    DestinationOfWorkspace = 10,
+    DestinationOfShard = 11,
 }
 
 impl Index {
@@ -136,4 +138,4 @@ pub(super) trait FromKey: Sized {
     fn from_key(key: &[u8]) -> Option<Self>;
 }
 
-id_from_key!(WorkspaceId, ConnectionId, WebhookId, FeedId, JobId);
+id_from_key!(WorkspaceId, ConnectionId, WebhookId, FeedId, JobId, DestinationId);

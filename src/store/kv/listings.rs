@@ -4,11 +4,10 @@ use super::engine::{Read, Tree};
 use super::keys::{self, Grave, Index};
 use super::rows::{load, save};
 use super::txn::Txn;
-use super::{Pace, Units, behind, deliveries, delivery_row, head, leases, lists, notifications, pages, webhooks};
+use super::{Pace, Units, behind, deliveries, delivery_row, endings, head, leases, lists, pages, webhooks};
 use crate::ids::{JobId, WebhookId};
 use crate::store::{
-    Beside, CatchUp, Fence, JobMode, JobState, ListingCommit, ListingJob, Listings, Notification, NotificationEvent,
-    Position, ShardId, StoreError, Wake,
+    Beside, CatchUp, Fence, JobMode, JobState, ListingCommit, ListingJob, Listings, Position, ShardId, StoreError, Wake,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -139,25 +138,9 @@ fn commit(txn: &mut Txn<'_>, commit: ListingCommit) -> Result<ListingJob, StoreE
     }
     keep(txn, &job)?;
     if let JobState::Failed { .. } = job.state {
-        tell_end(txn, &job)?;
+        endings::tell_job(txn, &job)?;
     }
     Ok(job)
-}
-
-/// Tells that a job has come to its end by itself.
-fn tell_end(txn: &mut Txn<'_>, job: &ListingJob) -> Result<(), StoreError> {
-    let Some(webhook) = webhooks::webhook(txn, job.webhook_id)? else { return Ok(()) };
-    let what = match job.mode {
-        JobMode::Initial => "the initial history",
-        JobMode::Backfill => "the back-fill",
-        JobMode::CatchUp => "what was missed",
-    };
-    let (code, description) = match &job.state {
-        JobState::Failed { code, message } => (Some(code.clone()), format!("{what} cannot go on: {message}")),
-        _ => (None, format!("{what} is delivered: {} records in {} pages", job.records, job.pages)),
-    };
-    let new = notifications::of_webhook(&webhook, NotificationEvent::BackfillCompleted, job.updated_at, description);
-    notifications::write(txn, Notification { code, ..new })
 }
 
 /// What of a job's pages was delivered.
@@ -194,7 +177,7 @@ pub(super) fn pass(
         bury_spool(txn, &job);
         job.state = JobState::Done;
         job.finished_at = Some(at);
-        tell_end(txn, &job)?;
+        endings::tell_job(txn, &job)?;
     }
     keep(txn, &job)?;
     Ok(Some((has_moved, job)))

@@ -14,6 +14,8 @@ mod cleaning;
 mod connections;
 mod deliveries;
 mod delivery_row;
+mod destinations;
+mod endings;
 pub(crate) mod engine;
 mod feeds;
 mod head;

@@ -5,7 +5,7 @@ use super::engine::Read;
 use super::head::{self, Head};
 use super::marks::Marks;
 use super::txn::Txn;
-use super::{feeds, health, leases, ledger, log, marks, progress};
+use super::{endings, feeds, health, leases, ledger, log, marks, progress};
 use crate::ids::FeedId;
 use crate::log::EncodedPage;
 use crate::store::{Contact, FeedHealth, Fence, PageCommit, PageCommitted, RunFinish, StoreError};
@@ -67,6 +67,9 @@ pub(super) fn finish(txn: &mut Txn<'_>, mut finish: RunFinish) -> Result<(), Sto
     let due_before = marks.due;
     marks.due = next_due(&marks, &finish);
     marks::keep(txn, finish.feed, due_before, &marks);
+    if let Some(call) = &finish.call {
+        endings::tell_run(txn, call, &finish.state, finish.contact.as_ref())?;
+    }
     if let Some(contact) = finish.contact.filter(|_| !is_overtaken) {
         let at = finish.state.checked_at.or(finish.due_at).unwrap_or(DateTime::UNIX_EPOCH);
         health::note_contact(txn, finish.feed, contact, at)?;
