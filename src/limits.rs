@@ -57,6 +57,8 @@ limits! {
         commits_in_flight_max: usize = 8,
         /// From connecting to the last byte of a vendor's answer, in milliseconds.
         request_deadline_ms: u64 = 60_000,
+        /// From looking up a vendor's name to the end of the TLS handshake, in milliseconds.
+        connect_timeout_ms: u64 = 10_000,
         /// Bytes of a vendor's answer after decompression.
         response_bytes_max: usize = 32 << 20,
         /// Tries of one request within a run, the first among them.
@@ -131,6 +133,10 @@ limits! {
         host_slots_max: usize = 64,
         /// From connecting to the last byte of the answer, in milliseconds.
         attempt_deadline_ms: u64 = 15_000,
+        /// From looking up the name to the end of the TLS handshake, in milliseconds.
+        connect_timeout_ms: u64 = 10_000,
+        /// From connecting to the head of the answer, in milliseconds; with 0 it may take as long as the whole attempt.
+        first_byte_timeout_ms: u64 = 0,
         /// Bytes of a destination's answer that are read.
         response_bytes_max: usize = 16 << 10,
         /// Objects in one payload where the webhook names no `page_max_limit`.
@@ -144,6 +150,9 @@ limits! {
         retry_schedule_ms: Vec<u64> = vec![
             2_000, 10_000, 60_000, 300_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 28_800_000, 43_200_000, 86_400_000, 86_400_000,
         ],
+        /// Where an endpoint cannot be reached, it is tried again at once beside the schedule: after a fifth of this up
+        /// to the whole of it, in milliseconds; with 0 it is not.
+        quick_retry_ms: u64 = 500,
         /// The longest Retry-After that is honoured, in milliseconds.
         retry_after_max_ms: u64 = 86_400_000,
         /// Decompressed log pages kept for other webhooks of the same feed, in bytes.

@@ -7,9 +7,8 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::ids::NodeId;
 use crate::leases::LeaseKeeper;
-use crate::outbound::HttpClient;
-use crate::outbound::OutboundError;
 use crate::outbound::guard::Guard;
+use crate::outbound::{ClientOptions, HttpClient, OutboundError};
 use crate::random::{NoEntropy, Random};
 use crate::secrets::Vault;
 use crate::settings::{Settings, StoreKind};
@@ -94,15 +93,19 @@ impl Server {
         };
         let url = format!("http://{}", reachable(address));
         let node = NodeId::new(&clock, &random)?;
+        let limits = &settings.limits;
         let context = Context {
-            leases: Arc::new(LeaseKeeper::new(node, settings.limits.store.lease_ttl_ms)),
+            leases: Arc::new(LeaseKeeper::new(node, limits.store.lease_ttl_ms)),
             store,
             clock,
             random,
             vault: Arc::new(vault),
-            vendors: Arc::new(HttpClient::vendors(guards.vendors.clone())?),
-            destinations: Arc::new(HttpClient::destinations(guards.destinations.clone())?),
-            limits: Arc::new(settings.limits.clone()),
+            vendors: Arc::new(HttpClient::new(guards.vendors.clone(), ClientOptions::for_vendors(&limits.poll))?),
+            destinations: Arc::new(HttpClient::new(
+                guards.destinations.clone(),
+                ClientOptions::for_destinations(&limits.deliver),
+            )?),
+            limits: Arc::new(limits.clone()),
             public_url: settings.public_url.clone().unwrap_or_else(|| url.clone()).into(),
         };
         let engine = Engine::start(context.clone()).await?;

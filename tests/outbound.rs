@@ -84,7 +84,7 @@ async fn a_peer_that_hangs_costs_the_deadline_and_no_more() {
     let deadline = Duration::from_millis(200);
     let began = Instant::now();
     let error = client.send(OutboundRequest { deadline, ..request(&url) }).await.unwrap_err();
-    assert_eq!(error, OutboundError::Deadline(deadline));
+    assert_eq!(error, OutboundError::FirstByte(deadline));
     assert!(began.elapsed() < Duration::from_secs(2));
 }
 

@@ -115,7 +115,15 @@ mod tests {
         assert_eq!(shown(&webhook, &good, &feed), r#"{"state":"preparing"}"#);
         feed.started_at = Some(at());
         assert_eq!(shown(&webhook, &good, &feed), r#"{"state":"healthy"}"#);
-        let retry = Retry { stream: Stream::Live, attempts: 1, first_at: at(), next_at: at(), records: 1 };
+        let retry = Retry {
+            stream: Stream::Live,
+            attempts: 1,
+            first_at: at(),
+            next_at: at(),
+            records: 1,
+            quick: 0,
+            is_quick: false,
+        };
         let retried = DeliveryState { retry: Some(retry), position: Position::default(), ..DeliveryState::default() };
         assert_eq!(shown(&webhook, &retried, &feed), r#"{"state":"retrying"}"#);
         feed.sweep = SweepHealth::Failed { since: at(), code: "too_many_missing".into(), message: "m".into() };

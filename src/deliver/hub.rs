@@ -329,6 +329,6 @@ impl Hub {
     }
 
     fn longest_wait(&self) -> Duration {
-        Duration::from_millis(super::backoff::wait_max_ms(&self.shared.context.limits.deliver))
+        Duration::from_millis(super::backoff::wait_max_ms(&self.shared.context.limits))
     }
 }

@@ -152,7 +152,7 @@ impl Pump {
     /// A time further away than any wait can be was written by a clock that was wrong.
     fn is_due(&self, retry: &Retry) -> bool {
         let away = (retry.next_at - self.shared.context.clock.now()).num_milliseconds();
-        let longest = super::backoff::wait_max_ms(&self.shared.context.limits.deliver);
+        let longest = super::backoff::wait_max_ms(&self.shared.context.limits);
         away <= 0 || u64::try_from(away).unwrap_or(u64::MAX) > longest
     }
 

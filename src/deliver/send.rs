@@ -1,12 +1,12 @@
 //! A pump's attempt: wait for a slot, look again, sign, send, judge, keep.
 
 use super::attempt::{Batch, Taken, request, row};
-use super::backoff::wait_ms;
+use super::backoff::{Hint, Tried, Wait, next_wait};
 use super::pump::Pump;
 use super::shared::Halt;
 use super::verdict::{Verdict, judge};
 use crate::store::{ApiCall, Lease, Outcome, Retry};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -60,22 +60,17 @@ impl Pump {
                 return self.delivered(lease, &batch, call).await;
             }
             Verdict::Gone { error } => (error.clone(), Outcome::Unhealthy { message: error }, Halt::Resting),
-            Verdict::Failed { error, floor_ms, slow } => {
-                let (context, attempts) = (&self.shared.context, taken.attempt);
-                let wait = wait_ms(&context.limits.deliver, attempts, floor_ms, slow, |max| context.random.up_to(max));
-                match wait {
-                    Some(wait_ms) => {
-                        let retry = self.retry_of(&batch, taken, context.clock.now(), wait_ms);
-                        let next_at = retry.next_at;
-                        (error, Outcome::Retry(retry), Halt::Retry(next_at))
-                    }
-                    None => {
-                        let message =
-                            format!("{attempts} attempts failed, the last one so: {error}; then resume the webhook");
-                        (error, Outcome::Unhealthy { message }, Halt::Resting)
-                    }
+            Verdict::Failed { error, hint } => match self.next_wait(taken, hint).await {
+                Some(wait) => {
+                    let retry = self.retry_of(&batch, taken, wait);
+                    let next_at = retry.next_at;
+                    (error, Outcome::Retry(retry), Halt::Retry(next_at))
                 }
-            }
+                None => {
+                    let message = exhausted(taken.attempt, &error);
+                    (error, Outcome::Unhealthy { message }, Halt::Resting)
+                }
+            },
         };
         self.warn(&outcome, taken, &error);
         // The outcome stands at the position that is reached so far, so that is kept first: kept later, it would count
@@ -87,13 +82,43 @@ impl Pump {
         Err(halt)
     }
 
-    fn retry_of(&self, batch: &Batch, taken: Taken, now: DateTime<Utc>, wait_ms: u64) -> Retry {
+    async fn next_wait(&mut self, taken: Taken, hint: Hint) -> Option<Wait> {
+        let own = self.own_schedule().await;
+        let (quick, was_quick) = self.retry.as_ref().map_or((0, false), |retry| (retry.quick, retry.is_quick));
+        let tried = Tried { attempts: taken.attempt, quick, was_quick };
+        let (limits, random) = (&self.shared.context.limits, &self.shared.context.random);
+        let schedule = own.as_deref().unwrap_or(&limits.deliver.retry_schedule_ms);
+        next_wait(limits, schedule, tried, hint, |max| random.up_to(max))
+    }
+
+    /// The waits that the webhook, else its workspace, sets apart from the server's. Asked for only when an attempt has
+    /// failed, so that no delivery that works reads a row for it.
+    async fn own_schedule(&mut self) -> Option<Vec<u64>> {
+        let webhook = &self.subscriber.webhook;
+        if webhook.delivery.retry_schedule_ms.is_some() {
+            return webhook.delivery.retry_schedule_ms.clone();
+        }
+        match self.shared.context.store.workspace(webhook.workspace_id).await {
+            Ok(workspace) => workspace.and_then(|workspace| workspace.delivery.retry_schedule_ms),
+            Err(error) => {
+                tracing::warn!(webhook_id = %webhook.id, %error, "the workspace cannot be read; the server's schedule is used");
+                None
+            }
+        }
+    }
+
+    fn retry_of(&self, batch: &Batch, taken: Taken, wait: Wait) -> Retry {
+        let before = self.retry.as_ref();
+        let is_quick = matches!(wait, Wait::Quick(_));
+        let wait = TimeDelta::milliseconds(i64::try_from(wait.ms()).unwrap_or(i64::MAX));
         Retry {
             stream: batch.stream,
             attempts: taken.attempt,
-            first_at: self.retry.as_ref().map_or(taken.at, |retry| retry.first_at),
-            next_at: now + TimeDelta::milliseconds(i64::try_from(wait_ms).unwrap_or(i64::MAX)),
+            first_at: before.map_or(taken.at, |retry| retry.first_at),
+            next_at: self.shared.context.clock.now() + wait,
             records: batch.prepared.cut.records,
+            quick: before.map_or(0, |retry| retry.quick) + u32::from(is_quick),
+            is_quick,
         }
     }
 
@@ -107,6 +132,13 @@ impl Pump {
                 tracing::warn!(%webhook_id, attempt, duration_ms, error, "a delivery failed; the webhook is unhealthy now")
             }
         }
+    }
+}
+
+fn exhausted(attempts: u32, error: &str) -> String {
+    match attempts {
+        1 => format!("the only attempt failed: {error}; then resume the webhook"),
+        _ => format!("{attempts} attempts failed, the last one so: {error}; then resume the webhook"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What an answer means for a delivery.
 
-use super::backoff::retry_after_ms;
+use super::backoff::{Hint, http_date, retry_after_ms};
 use crate::outbound::{OutboundError, OutboundResponse};
 use chrono::{DateTime, Utc};
-use http::header::RETRY_AFTER;
+use http::HeaderMap;
+use http::header::{DATE, RETRY_AFTER};
 
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,10 +15,8 @@ pub enum Verdict {
     Failed {
         /// What happened and what to do.
         error: String,
-        /// The least wait that the destination asked for, in milliseconds.
-        floor_ms: Option<u64>,
-        /// True if it said that it is overloaded.
-        slow: bool,
+        /// What it says of the next attempt.
+        hint: Hint,
     },
     /// Nobody is there any more: do not try again.
     Gone {
@@ -26,11 +25,15 @@ pub enum Verdict {
     },
 }
 
-/// Judges an answer: any 2xx that was read in time is success, 410 is the end, all else is tried again.
+/// Judges an answer: any 2xx that was read in time is success, 410 is the end, all else is tried again. Read means to its
+/// end or to the cap: what an endpoint says beyond that takes nothing back.
 pub fn judge(answer: &Result<OutboundResponse, OutboundError>, now: DateTime<Utc>) -> Verdict {
     match answer {
         Ok(response) => judge_response(response, now),
-        Err(error) => Verdict::Failed { error: error_text(error), floor_ms: None, slow: false },
+        Err(error) => {
+            let unreached = matches!(error, OutboundError::Connect(_) | OutboundError::Closed(_));
+            Verdict::Failed { error: error_text(error), hint: Hint { unreached, ..Hint::default() } }
+        }
     }
 }
 
@@ -44,9 +47,15 @@ fn judge_response(response: &OutboundResponse, now: DateTime<Utc>) -> Verdict {
             "the endpoint answered 410 Gone, so nothing more is sent; set another hook_url, or resume the webhook";
         return Verdict::Gone { error: error.to_owned() };
     }
-    let floor_ms = response.headers.get(RETRY_AFTER).and_then(|value| retry_after_ms(value.to_str().ok()?, now));
     let slow = matches!(status, 429 | 502 | 503 | 504);
-    Verdict::Failed { error: status_text(status), floor_ms, slow }
+    let hint = Hint { floor_ms: floor_ms(&response.headers, now), slow, unreached: false };
+    Verdict::Failed { error: status_text(status), hint }
+}
+
+/// Retry-After. A date is meant by the destination's own clock, which its `Date` shows.
+fn floor_ms(headers: &HeaderMap, now: DateTime<Utc>) -> Option<u64> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    retry_after_ms(text(RETRY_AFTER)?, text(DATE).and_then(http_date).unwrap_or(now))
 }
 
 fn status_text(status: u16) -> String {
@@ -66,8 +75,10 @@ fn error_text(error: &OutboundError) -> String {
     let advice = match error {
         OutboundError::Forbidden(_) => "set hook_url to a public address",
         OutboundError::Connect(_) => "check that the endpoint is up and its name and certificate are right",
-        OutboundError::Deadline(_) => "answer 2xx at once and work afterwards",
-        OutboundError::Broken(_) => "see the endpoint's own log",
+        OutboundError::ConnectTimeout(_) => "check that the endpoint is up and lets us in",
+        OutboundError::FirstByte(_) | OutboundError::Deadline(_) => "answer 2xx at once and work afterwards",
+        OutboundError::NotHttp(_) => "check that hook_url is an HTTP endpoint",
+        OutboundError::Closed(_) | OutboundError::Broken(_) => "see the endpoint's own log",
     };
     format!("{error}; {advice}")
 }
@@ -76,37 +87,68 @@ fn error_text(error: &OutboundError) -> String {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use chrono::DateTime;
-    use http::HeaderMap;
 
-    fn answer(status: u16, retry_after: Option<&str>) -> Verdict {
-        let mut headers = HeaderMap::new();
-        if let Some(value) = retry_after {
-            headers.insert(RETRY_AFTER, value.parse().unwrap());
+    const NOW: &str = "Sun, 22 Nov 2026 10:00:00 GMT";
+
+    fn answer(status: u16, headers: &[(http::HeaderName, &str)]) -> Verdict {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        let response = OutboundResponse { status, headers, body: Bytes::new(), is_cut: false };
+        judge(&Ok(response), http_date(NOW).unwrap())
+    }
+
+    fn failed(error: OutboundError) -> (String, Hint) {
+        match judge(&Err(error), DateTime::UNIX_EPOCH) {
+            Verdict::Failed { error, hint } => (error, hint),
+            other => panic!("{other:?}"),
         }
-        judge(&Ok(OutboundResponse { status, headers, body: Bytes::new(), is_cut: false }), DateTime::UNIX_EPOCH)
     }
 
     #[test]
     fn statuses_mean_what_the_contract_says() {
         for status in [200, 201, 204, 299] {
-            assert_eq!(answer(status, None), Verdict::Delivered);
+            assert_eq!(answer(status, &[]), Verdict::Delivered);
         }
-        assert!(matches!(answer(410, None), Verdict::Gone { .. }));
-        for status in [301, 307, 400, 404, 500] {
-            assert!(matches!(answer(status, None), Verdict::Failed { slow: false, floor_ms: None, .. }), "{status}");
+        assert!(matches!(answer(410, &[]), Verdict::Gone { .. }));
+        for status in [101, 301, 307, 400, 404, 500] {
+            assert!(matches!(answer(status, &[]), Verdict::Failed { hint, .. } if hint == Hint::default()), "{status}");
         }
         for status in [429, 502, 503, 504] {
-            let Verdict::Failed { slow, floor_ms, error } = answer(status, Some("7")) else { panic!("{status}") };
-            assert_eq!((slow, floor_ms), (true, Some(7000)));
+            let Verdict::Failed { hint, error } = answer(status, &[(RETRY_AFTER, "7")]) else { panic!("{status}") };
+            assert_eq!((hint.slow, hint.floor_ms), (true, Some(7000)));
             assert!(error.contains(&status.to_string()));
         }
     }
 
     #[test]
-    fn errors_say_what_to_do() {
-        let error = OutboundError::Deadline(std::time::Duration::from_secs(15));
-        let Verdict::Failed { error, .. } = judge(&Err(error), DateTime::UNIX_EPOCH) else { panic!() };
-        assert_eq!(error, "no whole answer within 15000 ms; answer 2xx at once and work afterwards");
+    fn a_date_to_come_back_at_is_read_by_the_destinations_own_clock() {
+        let asked = (RETRY_AFTER, "Sun, 22 Nov 2026 10:00:40 GMT");
+        for (headers, wait_ms) in [
+            (vec![asked.clone()], 40_000),
+            (vec![asked.clone(), (DATE, "Sun, 22 Nov 2026 10:00:10 GMT")], 30_000),
+            (vec![asked, (DATE, "yesterday")], 40_000),
+        ] {
+            let Verdict::Failed { hint, .. } = answer(503, &headers) else { panic!() };
+            assert_eq!(hint.floor_ms, Some(wait_ms));
+        }
+    }
+
+    #[test]
+    fn errors_say_what_to_do_and_whether_the_endpoint_was_reached() {
+        let limit = std::time::Duration::from_secs(15);
+        let cases = [
+            (OutboundError::FirstByte(limit), "no answer began within 15000 ms; answer 2xx at once", false),
+            (OutboundError::Deadline(limit), "no whole answer within 15000 ms; answer 2xx at once", false),
+            (OutboundError::ConnectTimeout(limit), "no connection within 15000 ms; check that", false),
+            (OutboundError::NotHttp("x".into()), "the answer is not HTTP: x; check that hook_url", false),
+            (OutboundError::Broken("x".into()), "the connection broke: x; see", false),
+            (OutboundError::Forbidden("x".into()), "the address is not allowed: x; set hook_url", false),
+            (OutboundError::Connect("x".into()), "could not connect: x; check that", true),
+            (OutboundError::Closed("x".into()), "the connection was closed without an answer: x; see", true),
+        ];
+        for (error, text, unreached) in cases {
+            let (told, hint) = failed(error);
+            assert!(told.starts_with(text), "{told}");
+            assert_eq!(hint, Hint { unreached, ..Hint::default() }, "{told}");
+        }
     }
 }

@@ -1,18 +1,17 @@
 //! Requests over the real network: reqwest with rustls, behind the guard.
 
 use super::body::body;
-use super::guard::{Guard, Refused};
+use super::failure::{Phase, reason, translate};
+use super::guard::Guard;
 use super::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
+use crate::limits::{DeliverLimits, PollLimits};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
-use std::error::Error;
 use std::sync::{Arc, Once};
 use std::time::Duration;
-
-/// From looking up a name to the end of the TLS handshake.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use tokio::time::{Instant, timeout_at};
 
 /// How long a connection waits for its next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -22,25 +21,57 @@ const IDLE_PER_HOST_MAX: usize = 64;
 
 const USER_AGENT: &str = concat!("Anyhook/", env!("CARGO_PKG_VERSION"));
 
+/// How requests are sent.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// Whether compressed answers are asked for and unpacked.
+    pub gzip: bool,
+    /// From looking up a name to the end of the TLS handshake.
+    pub connect_timeout: Duration,
+    /// From connecting to the head of the answer; none where it may take as long as the whole.
+    pub first_byte_timeout: Option<Duration>,
+}
+
+impl ClientOptions {
+    /// For vendors: compressed answers are asked for.
+    pub fn for_vendors(limits: &PollLimits) -> Self {
+        let connect_timeout = Duration::from_millis(limits.connect_timeout_ms);
+        ClientOptions { gzip: true, connect_timeout, first_byte_timeout: None }
+    }
+
+    /// For destinations: no compression is asked for, and none unpacked.
+    pub fn for_destinations(limits: &DeliverLimits) -> Self {
+        let first_byte_ms = Some(limits.first_byte_timeout_ms).filter(|limit| *limit > 0);
+        ClientOptions {
+            gzip: false,
+            connect_timeout: Duration::from_millis(limits.connect_timeout_ms),
+            first_byte_timeout: first_byte_ms.map(Duration::from_millis),
+        }
+    }
+}
+
 /// Sends requests over the network, to where its guard lets it.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     client: Client,
     guard: Guard,
+    connect_timeout: Duration,
+    first_byte_timeout: Option<Duration>,
 }
 
 impl HttpClient {
-    /// A client for vendors: asks for compressed answers.
+    /// A client for vendors, by the default limits.
     pub fn vendors(guard: Guard) -> Result<Self, OutboundError> {
-        Self::build(guard, true)
+        Self::new(guard, ClientOptions::for_vendors(&PollLimits::default()))
     }
 
-    /// A client for destinations.
+    /// A client for destinations, by the default limits.
     pub fn destinations(guard: Guard) -> Result<Self, OutboundError> {
-        Self::build(guard, false)
+        Self::new(guard, ClientOptions::for_destinations(&DeliverLimits::default()))
     }
 
-    fn build(guard: Guard, gzip: bool) -> Result<Self, OutboundError> {
+    /// A client with options of one's own.
+    pub fn new(guard: Guard, options: ClientOptions) -> Result<Self, OutboundError> {
         install_tls();
         let client = Client::builder()
             .dns_resolver(Arc::new(guard.clone()))
@@ -49,24 +80,19 @@ impl HttpClient {
             .no_proxy() // a proxy would look up names past the guard
             .http1_only()
             .tcp_nodelay(true)
-            .gzip(gzip)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .gzip(options.gzip)
+            .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
             .user_agent(USER_AGENT)
             .build()
             .map_err(|error| OutboundError::Connect(reason(&error)))?;
-        Ok(HttpClient { client, guard })
+        let ClientOptions { connect_timeout, first_byte_timeout, .. } = options;
+        Ok(HttpClient { client, guard, connect_timeout, first_byte_timeout })
     }
 
-    async fn exchange(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
-        let sent = self.client.request(request.method, request.url).headers(request.headers).body(body(request.body));
-        let response = sent.send().await.map_err(translate)?;
-        let status = response.status().as_u16();
-        let mut response = response;
-        let headers = std::mem::take(response.headers_mut());
-        let (body, is_cut) = read_capped(response, request.body_bytes_max).await?;
-        Ok(OutboundResponse { status, headers, body, is_cut })
+    fn failed(&self, error: reqwest::Error, phase: Phase) -> OutboundError {
+        translate(error, phase, self.connect_timeout)
     }
 }
 
@@ -74,18 +100,30 @@ impl HttpClient {
 impl Outbound for HttpClient {
     async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
         self.guard.check_url(&request.url).map_err(|refused| OutboundError::Forbidden(refused.to_string()))?;
-        let deadline = request.deadline;
-        tokio::time::timeout(deadline, self.exchange(request)).await.unwrap_or(Err(OutboundError::Deadline(deadline)))
+        let (deadline, began) = (request.deadline, Instant::now());
+        let head_in = self.first_byte_timeout.unwrap_or(deadline).min(deadline);
+        let sent = self.client.request(request.method, request.url).headers(request.headers).body(body(request.body));
+        let mut response = timeout_at(began + head_in, sent.send())
+            .await
+            .map_err(|_| OutboundError::FirstByte(head_in))?
+            .map_err(|error| self.failed(error, Phase::Head))?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        let (body, is_cut) = timeout_at(began + deadline, read_capped(response, request.body_bytes_max))
+            .await
+            .map_err(|_| OutboundError::Deadline(deadline))?
+            .map_err(|error| self.failed(error, Phase::Body))?;
+        Ok(OutboundResponse { status, headers, body, is_cut })
     }
 }
 
 /// Reads a body up to a cap, and tells whether there was more. What lies beyond is never asked for.
-async fn read_capped(mut response: Response, bytes_max: usize) -> Result<(Bytes, bool), OutboundError> {
-    let Some(first) = response.chunk().await.map_err(translate)? else { return Ok((Bytes::new(), false)) };
+async fn read_capped(mut response: Response, bytes_max: usize) -> reqwest::Result<(Bytes, bool)> {
+    let Some(first) = response.chunk().await? else { return Ok((Bytes::new(), false)) };
     if first.len() > bytes_max {
         return Ok((first.slice(..bytes_max), true));
     }
-    let Some(second) = response.chunk().await.map_err(translate)? else { return Ok((first, false)) };
+    let Some(second) = response.chunk().await? else { return Ok((first, false)) };
     let mut whole = BytesMut::from(first);
     let mut next = Some(second);
     while let Some(chunk) = next {
@@ -95,7 +133,7 @@ async fn read_capped(mut response: Response, bytes_max: usize) -> Result<(Bytes,
             return Ok((whole.freeze(), true));
         }
         whole.extend_from_slice(&chunk);
-        next = response.chunk().await.map_err(translate)?;
+        next = response.chunk().await?;
     }
     Ok((whole.freeze(), false))
 }
@@ -107,24 +145,4 @@ fn install_tls() {
         // An error means that one is installed already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
     });
-}
-
-fn translate(error: reqwest::Error) -> OutboundError {
-    let error = error.without_url(); // its query may hold a secret
-    if let Some(refused) = causes(&error).find_map(|cause| cause.downcast_ref::<Refused>()) {
-        return OutboundError::Forbidden(refused.to_string());
-    }
-    if error.is_connect() {
-        return OutboundError::Connect(reason(&error));
-    }
-    OutboundError::Broken(reason(&error))
-}
-
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
-}
-
-/// The innermost cause, which says most.
-fn reason(error: &(dyn Error + 'static)) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }

@@ -5,9 +5,10 @@
 
 mod body;
 mod client;
+mod failure;
 pub mod guard;
 
-pub use client::HttpClient;
+pub use client::{ClientOptions, HttpClient};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -55,10 +56,22 @@ pub enum OutboundError {
     /// No connection came about: name not found, refused, TLS failed.
     #[error("could not connect: {0}")]
     Connect(String),
-    /// The deadline passed.
+    /// No connection came about in time.
+    #[error("no connection within {} ms", .0.as_millis())]
+    ConnectTimeout(Duration),
+    /// The connection ended before an answer began. Whether the request was taken is not known.
+    #[error("the connection was closed without an answer: {0}")]
+    Closed(String),
+    /// The head of the answer did not come in time.
+    #[error("no answer began within {} ms", .0.as_millis())]
+    FirstByte(Duration),
+    /// The answer began, and did not end before the deadline.
     #[error("no whole answer within {} ms", .0.as_millis())]
     Deadline(Duration),
-    /// The connection broke, or the answer is not HTTP.
+    /// What came is not HTTP.
+    #[error("the answer is not HTTP: {0}")]
+    NotHttp(String),
+    /// The connection broke in the midst of an answer.
     #[error("the connection broke: {0}")]
     Broken(String),
 }
@@ -67,6 +80,6 @@ pub enum OutboundError {
 #[async_trait]
 pub trait Outbound: Send + Sync + 'static {
     /// Sends one request and reads its answer. Never follows a redirect, never takes longer than the deadline, never
-    /// reads more than the cap.
+    /// reads more than the cap: what lies beyond it is left, and is no error.
     async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError>;
 }

@@ -17,6 +17,11 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
             deliver.attempt_deadline_ms, limits.store.lease_ttl_ms
         )));
     }
+    // 0 is no limit of its own.
+    let first_byte = match deliver.first_byte_timeout_ms {
+        0 => ("deliver.attempt_deadline_ms", deliver.attempt_deadline_ms),
+        own => ("deliver.first_byte_timeout_ms", own),
+    };
     let pairs = [
         Pair("api.interval_floor_ms", api.interval_floor_ms, "api.interval_default_ms", api.interval_default_ms),
         Pair("api.interval_default_ms", api.interval_default_ms, "api.interval_max_ms", api.interval_max_ms),
@@ -29,6 +34,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
             poll.host_requests_max as u64,
         ),
         Pair("poll.log_page_bytes_max", poll.log_page_bytes_max as u64, "poll.log_bytes_max", poll.log_bytes_max),
+        Pair("poll.connect_timeout_ms", poll.connect_timeout_ms, "poll.request_deadline_ms", poll.request_deadline_ms),
+        Pair("deliver.connect_timeout_ms", deliver.connect_timeout_ms, first_byte.0, first_byte.1),
+        Pair(first_byte.0, first_byte.1, "deliver.attempt_deadline_ms", deliver.attempt_deadline_ms),
+        Pair("api.retry_wait_floor_ms", api.retry_wait_floor_ms, "api.retry_wait_max_ms", api.retry_wait_max_ms),
         Pair("deliver.host_slots_max", deliver.host_slots_max as u64, "deliver.slots_max", deliver.slots_max as u64),
     ];
     for Pair(low, low_value, high, high_value) in pairs {

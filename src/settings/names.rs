@@ -58,6 +58,8 @@ const ZERO: &[&str] = &[
     "poll.retry_base_ms",
     "poll.retry_wait_max_ms",
     "poll.pause_floor_ms",
+    "deliver.first_byte_timeout_ms",
+    "deliver.quick_retry_ms",
     "deliver.retry_after_max_ms",
     "deliver.page_cache_bytes_max",
     "deliver.response_kept_bytes",

@@ -125,6 +125,12 @@ fn contradictions_are_refused() {
         ("ANYHOOK_DELIVER_ATTEMPT_DEADLINE_MS", "30000", "store.lease_ttl_ms"),
         ("ANYHOOK_INTERVAL_FLOOR_MS", "60001", "api.interval_default_ms"),
         ("ANYHOOK_POLL_PAUSE_FLOOR_MS", "90000000", "poll.pause_max_ms"),
+        ("ANYHOOK_DELIVER_CONNECT_TIMEOUT_MS", "15001", "deliver.attempt_deadline_ms"),
+        ("ANYHOOK_DELIVER_FIRST_BYTE_TIMEOUT_MS", "9999", "deliver.connect_timeout_ms"),
+        ("ANYHOOK_DELIVER_FIRST_BYTE_TIMEOUT_MS", "15001", "deliver.attempt_deadline_ms"),
+        ("ANYHOOK_DELIVER_ATTEMPT_DEADLINE_MS", "9999", "deliver.connect_timeout_ms"),
+        ("ANYHOOK_POLL_CONNECT_TIMEOUT_MS", "60001", "poll.request_deadline_ms"),
+        ("ANYHOOK_API_RETRY_WAIT_FLOOR_MS", "604800001", "api.retry_wait_max_ms"),
         ("ANYHOOK_DELIVER_HOST_SLOTS_MAX", "257", "deliver.slots_max"),
         ("ANYHOOK_POLL_JITTER_PERCENT", "101", "poll.jitter_percent"),
     ];

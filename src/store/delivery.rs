@@ -54,6 +54,12 @@ pub struct Retry {
     pub next_at: DateTime<Utc>,
     /// Records in the batch, so that it is cut the same again.
     pub records: u32,
+    /// How often it was tried again at once, beside the schedule, the next time included.
+    #[serde(default)]
+    pub quick: u32,
+    /// True if the next attempt is such a one.
+    #[serde(default)]
+    pub is_quick: bool,
 }
 
 /// A listing job whose pages are delivered beside the log.

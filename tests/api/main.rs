@@ -8,6 +8,7 @@ mod backfills;
 mod bad_input;
 mod connections;
 mod deliveries;
+mod delivery_settings;
 mod notifications;
 mod oauth;
 mod rules;

@@ -6,8 +6,8 @@ use anyhook::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use anyhook::leases::LeaseKeeper;
 use anyhook::limits::Limits;
 use anyhook::log::{EncodedPage, Found, LogPageBuilder, PageMeta};
-use anyhook::outbound::HttpClient;
 use anyhook::outbound::guard::Guard;
+use anyhook::outbound::{ClientOptions, HttpClient};
 use anyhook::random::Random;
 use anyhook::secrets::{Sealed, Vault};
 use anyhook::store::{
@@ -78,7 +78,7 @@ impl World {
         let connection = connection(&clock, &random, workspace.id);
         store.insert_workspace(workspace).await.unwrap();
         store.insert_connection(connection.clone()).await.unwrap();
-        let destinations = Arc::new(HttpClient::destinations(guard).unwrap());
+        let destinations = Arc::new(HttpClient::new(guard, ClientOptions::for_destinations(&limits.deliver)).unwrap());
         let context = Context {
             store,
             leases: Arc::new(leases),

@@ -5,13 +5,16 @@
 mod destinations;
 mod harness;
 mod history;
+mod hostile;
 mod isolation;
 mod life;
 mod outcomes;
 mod payloads;
+mod peer;
 mod reach;
 mod receiver;
 mod repair;
+mod schedules;
 mod templates;
 
 use anyhook::store::WebhookHealth;

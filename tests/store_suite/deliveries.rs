@@ -9,7 +9,8 @@ fn delivered(sequence: u64, offset: u32) -> Outcome {
 }
 
 fn retry(next: i64) -> Outcome {
-    Outcome::Retry(Retry { stream: Stream::Live, attempts: 2, first_at: at(1), next_at: at(next), records: 7 })
+    let (stream, first_at, next_at) = (Stream::Live, at(1), at(next));
+    Outcome::Retry(Retry { stream, attempts: 2, first_at, next_at, records: 7, quick: 1, is_quick: true })
 }
 
 fn unhealthy() -> Outcome {
@@ -101,7 +102,8 @@ pub(crate) async fn an_unhealthy_webhook_rests_until_resumed(world: &World) {
     assert_eq!(wakes.recv().await, Ok(Wake::WebhookChanged(webhook.id)));
     let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
     assert_eq!((state.health, state.position.sequence), (WebhookHealth::Healthy, 1));
-    let fresh = Retry { stream: Stream::Live, attempts: 0, first_at: at(40), next_at: at(40), records: 7 };
+    let (stream, first_at, next_at) = (Stream::Live, at(40), at(40));
+    let fresh = Retry { stream, attempts: 0, first_at, next_at, records: 7, quick: 0, is_quick: false };
     assert_eq!(state.retry, Some(fresh));
     assert_eq!(due(world, &webhook).await[0].next_at, at(40));
 }

@@ -282,8 +282,8 @@ pub(crate) async fn an_unhealthy_destination_is_told_of_to_others(world: &World)
 pub(crate) async fn a_paused_destination_is_not_retried(world: &World) {
     let made = listening(world, world.workspace_id(), &[to(&["*"])]).await;
     let fence = fence(world, &made).await;
-    let retry =
-        anyhook::store::Retry { stream: Stream::Live, attempts: 1, first_at: at(1), next_at: at(2), records: 1 };
+    let (stream, first_at, next_at) = (Stream::Live, at(1), at(2));
+    let retry = anyhook::store::Retry { stream, attempts: 1, first_at, next_at, records: 1, quick: 0, is_quick: false };
     attempt(world, &made, fence, Outcome::Retry(retry)).await.unwrap();
     let due = async || {
         let due = world.store.due_retries(&[made.shard], 100).await.unwrap();

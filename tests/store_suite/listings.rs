@@ -93,7 +93,9 @@ pub(crate) async fn a_cancelled_job_gives_way_to_the_log(world: &World) {
     let (webhook, job, fence) = started(world, JobMode::Initial).await;
     world.store.commit_listing(world.listing(&job, fence, &["one"])).await.unwrap();
     let stream = Stream::Listing(job.id);
-    let retry = Outcome::Retry(Retry { stream, attempts: 1, first_at: at(1), next_at: at(2), records: 1 });
+    let (first_at, next_at) = (at(1), at(2));
+    let retry = Retry { stream, attempts: 1, first_at, next_at, records: 1, quick: 0, is_quick: false };
+    let retry = Outcome::Retry(retry);
     world.store.finish_attempt(world.attempt(&webhook, fence, retry)).await.unwrap();
     world.store.cancel_job(job.id, at(9)).await.unwrap();
     assert_eq!(world.store.job(job.id).await.unwrap().unwrap().state, JobState::Cancelled);

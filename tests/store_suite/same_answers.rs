@@ -101,7 +101,9 @@ async fn answer(world: &World, webhook: &Webhook, fence: Fence, call: &Call) -> 
             format!("{:?}", store.finish_attempt(finish).await)
         }
         Call::Retry { next } => {
-            let retry = Retry { stream: Stream::Live, attempts: 1, first_at: at(0), next_at: at(next), records: 1 };
+            let (attempts, first_at, next_at) = (1, at(0), at(next));
+            let retry =
+                Retry { stream: Stream::Live, attempts, first_at, next_at, records: 1, quick: 0, is_quick: false };
             format!("{:?}", store.finish_attempt(world.attempt(webhook, fence, Outcome::Retry(retry))).await)
         }
         Call::Resume => format!("{:?}", store.resume_webhook(webhook.id, at(7)).await),

@@ -2,6 +2,7 @@
 
 use super::{settings, view};
 use crate::api::auth::Caller;
+use crate::api::delivery_settings;
 use crate::api::error::ApiError;
 use crate::api::find;
 use crate::api::output;
@@ -63,6 +64,8 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
     let interval_ms = settings::interval_ms(fields, "interval", limits)?.unwrap_or(limits.interval_default_ms);
     let interval_max_ms = settings::interval_ms(fields, "interval_max", limits)?;
     settings::check_range(fields, interval_ms, interval_max_ms)?;
+    let mut delivery = DeliverySettings::default();
+    delivery_settings::merge(&mut delivery, fields, limits)?;
     let now = api.now();
     let (clock, random) = (&api.context.clock, &api.context.random);
     let mut webhook = Webhook {
@@ -88,7 +91,7 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
         registered: None,
         revision: 0,
         interval_max_ms,
-        delivery: DeliverySettings::default(),
+        delivery,
     };
     output::merge(&mut webhook, None, fields, &api.context.vault, &api.context.limits.deliver)?;
     Ok(webhook)

@@ -2,6 +2,7 @@
 
 use super::{settings, view};
 use crate::api::auth::Caller;
+use crate::api::delivery_settings;
 use crate::api::error::ApiError;
 use crate::api::find;
 use crate::api::output;
@@ -70,6 +71,7 @@ fn merged(api: &Api, stored: &Webhook, fields: &Fields<'_>) -> Result<Webhook, A
     if let Some(page_max_limit) = settings::page_max_limit(fields)? {
         webhook.page_max_limit = Some(page_max_limit);
     }
+    delivery_settings::merge(&mut webhook.delivery, fields, limits)?;
     if let Some(is_paused) = fields.flag("is_paused")? {
         webhook.is_paused = is_paused;
     }

@@ -164,7 +164,7 @@ fn resume(txn: &mut Txn<'_>, webhook: WebhookId, now: DateTime<Utc>) -> Result<(
     let due_before = delivery.due();
     delivery.state.health = WebhookHealth::Healthy;
     if let Some(retry) = &mut delivery.state.retry {
-        retry.attempts = 0;
+        (retry.attempts, retry.quick, retry.is_quick) = (0, 0, false);
         retry.first_at = now;
         retry.next_at = now;
     }

@@ -9,8 +9,8 @@ use crate::store::{Beside, DeliveryState, Missed, Position, Retry, ShardId, Stor
 use chrono::{DateTime, Utc};
 
 pub(super) const WHAT: &str = "delivery";
-/// Format 1 knows of no back-fills beside the log, format 2 of nothing missed.
-pub(super) const FORMAT: u8 = 3;
+/// Format 1 knows of no back-fills beside the log, format 2 of nothing missed, format 3 of no retries beside the schedule.
+pub(super) const FORMAT: u8 = 4;
 
 /// The row. It exists as long as its webhook does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Delivery {
             delivered: row.u64()?,
             delivered_at: row.option(Reader::time)?,
             listing: row.option(read_job)?,
-            retry: row.option(read_retry)?,
+            retry: row.option(|row| read_retry(row, format))?,
             health: row
                 .option(|row| Ok(WebhookHealth::Unhealthy { since: row.time()?, message: row.text()? }))?
                 .unwrap_or_default(),
@@ -114,15 +114,20 @@ fn write_retry(row: &mut Writer, retry: &Retry) {
     row.time(retry.first_at);
     row.time(retry.next_at);
     row.u32(retry.records);
+    row.u32(retry.quick);
+    row.u8(u8::from(retry.is_quick));
 }
 
-fn read_retry(row: &mut Reader<'_>) -> Result<Retry, StoreError> {
+fn read_retry(row: &mut Reader<'_>, format: u8) -> Result<Retry, StoreError> {
+    let knows_quick = format >= 4;
     Ok(Retry {
         stream: row.option(read_job)?.map_or(Stream::Live, Stream::Listing),
         attempts: row.u32()?,
         first_at: row.time()?,
         next_at: row.time()?,
         records: row.u32()?,
+        quick: if knows_quick { row.u32()? } else { 0 },
+        is_quick: knows_quick && row.bool()?,
     })
 }
 

@@ -27,6 +27,7 @@ use std::fmt::Debug;
 const KEPT: &str = include_str!("samples/v1.txt");
 const KEPT_2: &str = include_str!("samples/v2.txt");
 const KEPT_3: &str = include_str!("samples/v3.txt");
+const KEPT_4: &str = include_str!("samples/v4.txt");
 
 fn at() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 5_000_000).unwrap()
@@ -174,11 +175,13 @@ fn rows_of_deliveries_of_all_versions_are_read() {
         first_at: at(),
         next_at: at(),
         records: 100,
+        quick: 0,
+        is_quick: false,
     };
     let state = DeliveryState {
         position: Position { sequence: 12, offset: 34 },
         health: WebhookHealth::Unhealthy { since: at(), message: "410".into() },
-        retry: Some(retry),
+        retry: Some(retry.clone()),
         listing: Some(JobId::from_bytes([5; 12])),
         delivered: 56,
         delivered_at: Some(at()),
@@ -192,7 +195,10 @@ fn rows_of_deliveries_of_all_versions_are_read() {
     assert_eq!(Delivery::decode(&kept_in(KEPT_2, "delivery")).unwrap(), delivery);
     let missed = Some(Missed { since: Some(at()), sequence: 11, pages: 5, lost_deletions: true });
     let delivery = Delivery { state: DeliveryState { missed, ..delivery.state }, ..delivery };
-    compact_in(KEPT_3, "delivery", &delivery, &delivery.encode(), Delivery::decode);
+    assert_eq!(Delivery::decode(&kept_in(KEPT_3, "delivery")).unwrap(), delivery);
+    let retry = Some(Retry { quick: 2, is_quick: true, ..retry });
+    let delivery = Delivery { state: DeliveryState { retry, ..delivery.state }, ..delivery };
+    compact_in(KEPT_4, "delivery", &delivery, &delivery.encode(), Delivery::decode);
 }
 
 #[test]
