@@ -213,8 +213,10 @@ fn new_api_key(random: &Random) -> Result<Secret, NoEntropy> {
 }
 
 /// 256 random bits in the form of the Standard Webhooks specification.
-fn new_secret(random: &Random) -> Result<Secret, BootstrapError> {
-    Ok(Secret::new(format!("whsec_{}", BASE64.encode(fresh_key(random)?.as_slice()))))
+pub(crate) fn new_secret(random: &Random) -> Result<Secret, NoEntropy> {
+    let mut key = Zeroizing::new([0; 32]);
+    random.fill(key.as_mut_slice())?;
+    Ok(Secret::new(format!("whsec_{}", BASE64.encode(key.as_slice()))))
 }
 
 #[cfg(test)]

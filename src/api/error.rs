@@ -104,6 +104,11 @@ impl ApiError {
         ApiError { cause: Some(cause.to_string()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, message) }
     }
 
+    /// The same as a mistake in a field, where it says that there is no such thing.
+    pub(crate) fn of_field(self, name: impl fmt::Display) -> Self {
+        if self.status == StatusCode::NOT_FOUND { Self::field(name, self.message) } else { self }
+    }
+
     /// What the client is told.
     pub(crate) fn message(&self) -> &str {
         &self.message

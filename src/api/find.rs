@@ -3,7 +3,7 @@
 use super::auth::Caller;
 use super::error::ApiError;
 use super::state::Api;
-use crate::store::{Connection, Webhook};
+use crate::store::{Connection, Destination, Webhook};
 use anyhook_connectors::contract::Connector;
 
 /// The caller's webhook of this id.
@@ -18,6 +18,13 @@ pub(crate) async fn connection(api: &Api, caller: Caller, id: &str) -> Result<Co
     let missing = || ApiError::not_found("connection", super::wire::shorten(id));
     let found = api.context.store.connection(id.parse().map_err(|_| missing())?).await?;
     found.filter(|connection| connection.workspace_id == caller.workspace).ok_or_else(missing)
+}
+
+/// The caller's destination of this id.
+pub(crate) async fn destination(api: &Api, caller: Caller, id: &str) -> Result<Destination, ApiError> {
+    let missing = || ApiError::not_found("destination", super::wire::shorten(id));
+    let found = api.context.store.destination(id.parse().map_err(|_| missing())?).await?;
+    found.filter(|destination| destination.workspace_id == caller.workspace).ok_or_else(missing)
 }
 
 /// The connector of a row's integration.

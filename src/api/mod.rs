@@ -7,6 +7,7 @@ mod api_calls;
 mod auth;
 mod connections;
 pub(crate) mod delivery_settings;
+mod destinations;
 pub(crate) mod error;
 mod fallback;
 pub(crate) mod find;

@@ -1,7 +1,9 @@
 //! Every route on one page.
 
 use super::state::{Api, ApiOptions};
-use super::{api_calls, connections, fallback, health, integrations, limits, notifications, webhooks, workspace};
+use super::{
+    api_calls, connections, destinations, fallback, health, integrations, limits, notifications, webhooks, workspace,
+};
 use crate::context::Context;
 use crate::ingress;
 use axum::Router;
@@ -47,6 +49,14 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/apicall", get(api_calls::list))
         .route("/unified/apicall/{id}", get(api_calls::get))
         .route("/unified/notification", get(notifications::list))
+        .route("/unified/destination", get(destinations::list).post(destinations::create))
+        .route(
+            "/unified/destination/{id}",
+            get(destinations::get).put(destinations::update).patch(destinations::update).delete(destinations::delete),
+        )
+        .route("/unified/destination/{id}/resume", put(destinations::resume).patch(destinations::resume))
+        .route("/unified/destination/{id}/deliveries", get(destinations::deliveries))
+        .route("/unified/destination/{id}/deliveries/{delivery}", get(destinations::delivery))
         .route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)

@@ -1,6 +1,6 @@
 //! A row of the audit trail as the API answers it.
 
-use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
+use crate::ids::{ConnectionId, DestinationId, WebhookId, WorkspaceId};
 use crate::store::{ApiCall, CallKind};
 use anyhook_connectors::model::Timestamp;
 use serde::Serialize;
@@ -11,7 +11,11 @@ pub struct ApiCallView<'a> {
     id: &'a str,
     created_at: Timestamp,
     workspace_id: WorkspaceId,
-    connection_id: ConnectionId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_id: Option<ConnectionId>,
+    /// Not in the public API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination_id: Option<DestinationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_id: Option<WebhookId>,
     integration_type: &'a str,
@@ -40,12 +44,15 @@ pub struct ApiCallView<'a> {
 impl<'a> ApiCallView<'a> {
     /// A row as it is stored.
     pub fn new(call: &'a ApiCall) -> Self {
+        let is_of_webhook = call.destination_id.is_none();
         ApiCallView {
             id: &call.id,
             created_at: Timestamp::from(call.at),
             workspace_id: call.workspace_id,
-            connection_id: call.connection_id,
-            webhook_id: call.webhook_id,
+            // What is delivered to a destination is of no connection and no webhook.
+            connection_id: is_of_webhook.then_some(call.connection_id),
+            destination_id: call.destination_id,
+            webhook_id: call.webhook_id.filter(|_| is_of_webhook),
             integration_type: &call.integration,
             environment: &call.environment,
             external_xref: call.external_xref.as_deref(),

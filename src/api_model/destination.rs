@@ -1,5 +1,6 @@
 //! A destination as the API answers it and as every payload to it carries it.
 
+use super::delivery_settings::DeliverySettingsView;
 use super::health::{HealthState, HealthView};
 use crate::ids::{DestinationId, WorkspaceId};
 use crate::store::{DeliveryState, Destination, Subscription};
@@ -30,6 +31,9 @@ pub struct DestinationView<'a> {
     /// When one last was.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivered_at: Option<Timestamp>,
+    /// How it is delivered to; not in payloads.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    settings: Option<DeliverySettingsView>,
     /// What a person has to know besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
@@ -52,6 +56,7 @@ impl<'a> DestinationView<'a> {
             secret: None,
             delivered: None,
             delivered_at: None,
+            settings: None,
             notice: None,
         }
     }
@@ -70,6 +75,13 @@ impl<'a> DestinationView<'a> {
                 missed.pages
             )
         });
+        self
+    }
+
+    /// Adds how it is delivered to.
+    #[must_use]
+    pub fn with_settings(mut self, row: &Destination) -> Self {
+        self.settings = Some(DeliverySettingsView::new(&row.delivery));
         self
     }
 

@@ -66,6 +66,24 @@ events! {
     DestinationUnhealthy "DESTINATION_UNHEALTHY",
 }
 
+impl NotificationEvent {
+    /// True if it is about a connection, or about something of one.
+    pub fn is_of_connection(self) -> bool {
+        self != NotificationEvent::DestinationUnhealthy
+    }
+
+    /// True if it is about an object type of a connection.
+    pub fn is_of_object_type(self) -> bool {
+        self.is_of_webhook() || self == NotificationEvent::InsightPopulated
+    }
+
+    /// True if it is about a webhook, or about the polls of its feed.
+    pub fn is_of_webhook(self) -> bool {
+        use NotificationEvent::{BackfillCompleted, SyncCompleted};
+        self.as_str().starts_with("WEBHOOK_") || matches!(self, BackfillCompleted | SyncCompleted)
+    }
+}
+
 /// What a run, or a listing, came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -38,3 +38,22 @@ async fn a_workspace_sees_its_own() {
     server.send("GET", "/unified/notification", &[], b"").await.refused(401, "key");
     server.get("/unified/notification?order=up").await.refused(400, "order");
 }
+
+#[tokio::test]
+async fn they_are_found_by_event_connection_and_webhook() {
+    let server = Server::start().await;
+    let connection = server.connection().await;
+    let webhook = server.webhook(&connection, json!({})).await;
+    server.connection().await;
+    let list = async |query: &str| {
+        let listed = server.get(&format!("/unified/notification?order=asc&{query}")).await.ok();
+        listed.as_array().unwrap().iter().map(|one| one["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(list("event=WEBHOOK_*").await, ["WEBHOOK_CREATED"]);
+    assert_eq!(list("event=CONNECTION_CREATED&event=WEBHOOK_CREATED").await.len(), 3);
+    assert_eq!(list(&format!("connection_id={connection}")).await, ["CONNECTION_CREATED", "WEBHOOK_CREATED"]);
+    let of_webhook = format!("webhook_id={}", webhook["id"].as_str().unwrap());
+    assert_eq!(list(&of_webhook).await, ["WEBHOOK_CREATED"]);
+    server.get("/unified/notification?event=NOTHING").await.refused(400, "event: `NOTHING` is not known; use *");
+    server.get("/unified/notification?connection_id=x").await.refused(400, "connection_id");
+}

@@ -31,10 +31,15 @@ pub(crate) async fn deliveries(
     args: Args,
 ) -> Result<Response, ApiError> {
     let webhook = find::webhook(&api, caller, &id).await?;
+    deliveries_of(&api, &webhook, &args).await
+}
+
+/// Those of a webhook, or of what a destination is served as.
+pub(crate) async fn deliveries_of(api: &Api, webhook: &Webhook, args: &Args) -> Result<Response, ApiError> {
     let page = args.page(&api.context.limits.api)?;
     let state = args.text("state").map(|text| choice("state", text, &STATES)).transpose()?;
     let since = args.date("updated_gte")?;
-    let all = told::all(&api, &webhook).await?;
+    let all = told::all(api, webhook).await?;
     let matching = all
         .iter()
         .filter(|told| state.is_none_or(|state| told.state() == state))
@@ -50,11 +55,16 @@ pub(crate) async fn delivery(
     Segments((id, delivery)): Segments<(String, String)>,
 ) -> Result<Response, ApiError> {
     let webhook = find::webhook(&api, caller, &id).await?;
-    let all = told::all(&api, &webhook).await?;
-    let missing = || ApiError::not_found("delivery", shorten(&delivery));
-    let told = all.iter().find(|told| told.id() == Some(&delivery)).ok_or_else(missing)?;
+    delivery_of(&api, &webhook, &delivery).await
+}
+
+/// One of a webhook, or of what a destination is served as.
+pub(crate) async fn delivery_of(api: &Api, webhook: &Webhook, delivery: &str) -> Result<Response, ApiError> {
+    let all = told::all(api, webhook).await?;
+    let missing = || ApiError::not_found("delivery", shorten(delivery));
+    let told = all.iter().find(|told| told.id() == Some(delivery)).ok_or_else(missing)?;
     let newest = told.calls.iter().rev().find(|call| call.attempt.is_some());
-    let payload = payload(&api, &webhook, newest).await?;
+    let payload = payload(api, webhook, newest).await?;
     let view = told.view().ok_or_else(missing)?.with_payload(payload);
     Ok(Json(view).into_response())
 }

@@ -63,7 +63,7 @@ pub(super) fn choose_kind(
 }
 
 /// `hook_url`: http or https, and no address that is out of bounds.
-pub(super) fn hook_url(fields: &Fields<'_>, api: &Api) -> Result<Option<String>, ApiError> {
+pub(crate) fn hook_url(fields: &Fields<'_>, api: &Api) -> Result<Option<String>, ApiError> {
     let Some(text) = fields.text("hook_url")?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let url = Url::parse(text)
         .map_err(|_| fields.error("hook_url", "expected a whole URL as in https://example.com/hook"))?;

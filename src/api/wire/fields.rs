@@ -178,6 +178,22 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The objects of a list.
+    pub(crate) fn objects(&self, name: &str) -> Result<Option<Vec<&'a Map<String, Value>>>, ApiError> {
+        let items = match self.get(name) {
+            None => return Ok(None),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(self.wrong(name, "a list of objects", other)),
+        };
+        let object = |item: &'a Value| item.as_object().ok_or_else(|| self.wrong(name, "a list of objects", item));
+        items.iter().map(object).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Where these fields stand: empty, or a path with its dot.
+    pub(crate) fn prefix(&self) -> &'a str {
+        self.prefix
+    }
+
     fn check_entries(&self, name: &str, entries: usize) -> Result<(), ApiError> {
         let entries_max = self.limits.entries_max;
         if entries > entries_max {

@@ -1,0 +1,20 @@
+//! `/unified/destination`: where notifications go, apart from the webhooks that changes go to.
+
+mod create;
+mod delete;
+mod deliveries;
+mod get;
+mod list;
+mod resume;
+mod settings;
+mod subscriptions;
+mod update;
+mod view;
+
+pub(crate) use create::create;
+pub(crate) use delete::delete;
+pub(crate) use deliveries::{deliveries, delivery};
+pub(crate) use get::get;
+pub(crate) use list::list;
+pub(crate) use resume::resume;
+pub(crate) use update::update;
