@@ -2,10 +2,12 @@
 
 use crate::context::Context;
 use crate::deliver;
+use crate::ids::FeedId;
 use crate::ingress;
 use crate::poll;
 use crate::poll::transport::Vendors;
 use crate::store::StoreError;
+use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +15,8 @@ use tokio_util::task::TaskTracker;
 
 /// Rows that a clean-up removes in one go.
 const CLEAN_UP_ROWS: usize = 1_000;
+/// Feeds whose kept pages one round looks at.
+const FEEDS_PER_ROUND: usize = 1_000;
 /// The wait between clean-ups once nothing is left.
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(30);
 
@@ -84,14 +88,15 @@ impl Engine {
     }
 }
 
-/// Removes the rows of deleted feeds, a bounded number at a time.
+/// Removes the rows of deleted feeds, and what has been kept for as long as it may, a bounded number at a time.
 async fn clean_up(context: Context, stop: CancellationToken) {
+    let mut looked_at = None;
     loop {
-        let wait = match context.store.clean_up(CLEAN_UP_ROWS).await {
+        let wait = match tidy(&context, &mut looked_at).await {
             Ok(true) => Duration::from_millis(10),
             Ok(false) => CLEAN_UP_EVERY,
             Err(error) => {
-                tracing::warn!(%error, "rows of deleted feeds could not be removed yet");
+                tracing::warn!(%error, "rows that nobody needs could not be removed yet");
                 CLEAN_UP_EVERY
             }
         };
@@ -99,4 +104,17 @@ async fn clean_up(context: Context, stop: CancellationToken) {
             return;
         }
     }
+}
+
+/// One round; true while there is more to remove. Feeds with kept pages are looked at in turns, from `looked_at` on.
+async fn tidy(context: &Context, looked_at: &mut Option<FeedId>) -> Result<bool, StoreError> {
+    let (store, limits) = (&context.store, &context.limits);
+    let is_more = store.clean_up(CLEAN_UP_ROWS).await?;
+    *looked_at = store.forget_kept(*looked_at, deliver::keep(context), FEEDS_PER_ROUND).await?;
+    let kept = i64::try_from(limits.store.calls_kept_ms).ok().and_then(TimeDelta::try_milliseconds);
+    let old = match kept.and_then(|kept| context.clock.now().checked_sub_signed(kept)) {
+        Some(before) => store.forget_calls(before, CLEAN_UP_ROWS).await?,
+        None => false,
+    };
+    Ok(is_more || old)
 }

@@ -163,6 +163,15 @@ limits! {
         deletions_kept_max: usize = 10_000,
         /// Bytes of a destination's answer that are kept with the attempt's row; 0 keeps none.
         response_kept_bytes: usize = 1 << 10,
+        /// How long log pages that everyone has read are kept, so that they can be sent again, in milliseconds; 0 keeps
+        /// none.
+        replay_kept_ms: u64 = 3 * 86_400_000,
+        /// Stored bytes of such pages kept per feed, beside the log's own; the oldest make room. 0 keeps none.
+        replay_bytes_max: u64 = 4 << 20,
+        /// Deliveries that one replay repeats at most.
+        replay_deliveries_max: u64 = 10_000,
+        /// Replays that send at the same time.
+        replays_max: usize = 16,
         /// Bytes of a template.
         template_bytes_max: usize = 64 << 10,
         /// Bytes of what a template makes.
@@ -212,6 +221,8 @@ limits! {
         interval_default_ms: u64 = 60_000,
         /// The longest poll interval, in milliseconds.
         interval_max_ms: u64 = 31 * 86_400_000,
+        /// Test payloads a second per workspace, refilled evenly.
+        tests_per_second_max: u32 = 2,
         /// Retries of one batch that a workspace's or webhook's own schedule may have.
         retries_max: usize = 50,
         /// The shortest wait of such a schedule, in milliseconds.
@@ -240,6 +251,8 @@ limits! {
         calls_ok_max: u64 = 200,
         /// Audit rows of failures kept per webhook and per feed.
         calls_failed_max: u64 = 200,
+        /// How long audit rows are kept, in milliseconds.
+        calls_kept_ms: u64 = 30 * 86_400_000,
         /// How long a node's leases last without renewal, in milliseconds.
         lease_ttl_ms: u64 = 30_000,
         /// Notifications kept per workspace.

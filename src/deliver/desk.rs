@@ -124,7 +124,7 @@ pub(super) async fn batch_at(
         return cut_at(shared, subscriber, &page, stream, position, records).map(Some);
     }
     let stored = match stream {
-        Stream::Live => store.log_page(subscriber.webhook.feed_id, position.sequence).await?,
+        Stream::Live => store.kept_page(subscriber.webhook.feed_id, position.sequence).await?,
         Stream::Listing(job) => store.spool_page(job, position.sequence).await?,
     };
     let Some(stored) = stored else { return Ok(None) };

@@ -38,3 +38,4 @@ mod trim;
 
 pub use desk::{Desk, DeskError, Payload};
 pub use hub::run;
+pub(crate) use trim::keep;

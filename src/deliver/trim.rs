@@ -5,9 +5,10 @@
 
 use super::behind::{Memory, Resting};
 use super::shared::Shared;
+use crate::context::Context;
 use crate::ids::FeedId;
 use crate::log::LogPage;
-use crate::store::{LogHead, ShardId, StoreError, TRIM_PAGES_MAX, Trim, WebhookHealth};
+use crate::store::{Keep, LogHead, ShardId, StoreError, TRIM_PAGES_MAX, Trim, WebhookHealth};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -106,6 +107,14 @@ async fn trim(shared: &Shared, feed: FeedId, shard: ShardId) -> Result<(), Store
     Ok(())
 }
 
+/// How long pages that everyone has read are kept, to be sent again.
+pub(crate) fn keep(context: &Context) -> Keep {
+    let limits = &context.limits.deliver;
+    let life = i64::try_from(limits.replay_kept_ms).ok().and_then(TimeDelta::try_milliseconds);
+    let bytes_max = if limits.replay_kept_ms == 0 { 0 } else { limits.replay_bytes_max };
+    Keep { at: context.clock.now(), life: life.unwrap_or(TimeDelta::MAX), bytes_max }
+}
+
 /// What is to be remembered of pages that webhooks which rest have yet to read.
 async fn remember(shared: &Shared, mut trim: Trim, start: u64, resting: &[Resting]) -> Result<Trim, StoreError> {
     let (context, limits) = (&shared.context, &shared.context.limits.deliver);
@@ -113,6 +122,7 @@ async fn remember(shared: &Shared, mut trim: Trim, start: u64, resting: &[Restin
     let keep_since = kept_for.and_then(|age| context.clock.now().checked_sub_signed(age));
     trim.keep_since = keep_since.unwrap_or(DateTime::<Utc>::MIN_UTC);
     trim.keep_max = limits.deletions_kept_max;
+    trim.keep = keep(context);
     let hindmost = resting.iter().map(|reader| reader.sequence).min().unwrap_or(u64::MAX);
     let mut memory = Memory::default();
     for sequence in start.max(hindmost)..trim.before {

@@ -63,6 +63,8 @@ const ZERO: &[&str] = &[
     "deliver.retry_after_max_ms",
     "deliver.page_cache_bytes_max",
     "deliver.response_kept_bytes",
+    "deliver.replay_kept_ms",
+    "deliver.replay_bytes_max",
     "api.list_offset_max",
     "store.page_linger_us",
     "store.position_linger_ms",

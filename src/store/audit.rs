@@ -166,4 +166,7 @@ pub trait Audit {
     /// - Each webhook and each feed keeps its newest rows up to a bound, failures apart from successes, so that neither
     ///   drives out the other.
     async fn api_calls(&self, workspace: WorkspaceId, query: &ApiCallQuery) -> Result<Vec<ApiCall>, StoreError>;
+
+    /// Removes rows from before, up to a number; true while there may be more.
+    async fn forget_calls(&self, before: DateTime<Utc>, rows_max: usize) -> Result<bool, StoreError>;
 }

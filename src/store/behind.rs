@@ -1,6 +1,6 @@
 //! Webhooks that fall behind: what of their log is trimmed before they read it, and how they catch up.
 
-use super::{ApiCall, Fence, ListingJob};
+use super::{ApiCall, Fence, Keep, ListingJob};
 use crate::ids::{FeedId, WebhookId};
 use anyhook_connectors::contract::{Change, CreatedAt, CursorKind, Deletions, Listing, ObjectSpec};
 use chrono::{DateTime, Utc};
@@ -97,6 +97,8 @@ pub struct Trim {
     pub keep_since: DateTime<Utc>,
     /// Deletions kept at most; the oldest make room.
     pub keep_max: usize,
+    /// How long the pages themselves are kept, to be sent again.
+    pub keep: Keep,
 }
 
 impl Trim {
@@ -111,6 +113,7 @@ impl Trim {
             returned: Vec::new(),
             keep_since: DateTime::<Utc>::MIN_UTC,
             keep_max: usize::MAX,
+            keep: Keep::nothing(DateTime::UNIX_EPOCH),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Deliveries: how far each webhook has been served, and what came of its last attempt.
 
-use super::{ApiCall, Fence, Missed, ShardId, StoreError};
+use super::{ApiCall, Fence, Missed, ShardId, Span, StoreError};
 use crate::ids::{JobId, WebhookId};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -143,6 +143,23 @@ pub struct AttemptFinish {
     pub call: Option<ApiCall>,
 }
 
+/// A batch that fails is passed over on purpose.
+#[derive(Debug, Clone)]
+pub struct Skip {
+    /// The webhook.
+    pub webhook: WebhookId,
+    /// Which stream the batch belongs to.
+    pub stream: Stream,
+    /// Its place, and the one behind it.
+    pub span: Span,
+    /// True if it is the end of a listing: the job is done.
+    pub is_last: bool,
+    /// When, by our clock.
+    pub at: DateTime<Utc>,
+    /// The row that tells of it.
+    pub call: ApiCall,
+}
+
 /// A webhook whose batch is to be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueRetry {
@@ -176,6 +193,14 @@ pub trait Deliveries {
 
     /// Webhooks of these shards whose batches are to be tried again, soonest first; none that is paused or unhealthy.
     async fn due_retries(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError>;
+
+    /// Passes a batch over: the position moves behind it, and the audit row says so.
+    ///
+    /// - [`StoreError::Conflict`] where the webhook does not stand at the batch, or the batch does not fail: neither is it
+    ///   tried again nor is the webhook unhealthy. [`StoreError::Missing`] where there is no such webhook.
+    /// - The webhook stays as healthy as it is.
+    /// - An attempt of it that ends later leaves no more than its row.
+    async fn skip_batch(&self, skip: Skip) -> Result<(), StoreError>;
 
     /// Makes a webhook healthy again; its waiting batch is tried at once with a fresh schedule. The position stays.
     ///

@@ -1,9 +1,10 @@
 //! The log: each feed's durable, ordered pages of changes.
 
-use super::{KeptDeletion, LedgerEntry, StoreError, Trim};
+use super::{Keep, Kept, KeptDeletion, LedgerEntry, StoreError, Trim};
 use crate::ids::{ConnectionId, FeedId};
 use crate::log::EncodedPage;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Pages that one call trims.
@@ -85,7 +86,25 @@ pub trait Log {
     /// - Deletions are kept with the marks while some webhook of the feed is behind. One of a record that returned is
     ///   void. Those beyond the age or number to be kept go, the oldest first, and webhooks that missed them are marked
     ///   as having lost deletions.
+    /// - Pages that go are kept before the log's beginning as long as the trim says, so that they can be sent again. For
+    ///   whoever reads the log they are gone, and they are none of its bytes.
     async fn trim_log(&self, trim: Trim) -> Result<u64, StoreError>;
+
+    /// What is kept of a feed before its log's beginning. Of one that an older build has trimmed nothing is known: it is
+    /// as if that had been now.
+    async fn kept(&self, feed: FeedId, now: DateTime<Utc>) -> Result<Kept, StoreError>;
+
+    /// The stored page with this sequence, also where it is only kept to be sent again.
+    async fn kept_page(&self, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Drops kept pages that are older, or more, than is to be kept, of some feeds behind `after` in the order of their
+    /// ids. Answers the last one looked at, or none once all have been.
+    async fn forget_kept(
+        &self,
+        after: Option<FeedId>,
+        keep: Keep,
+        feeds_max: usize,
+    ) -> Result<Option<FeedId>, StoreError>;
 
     /// A feed's kept deletions in the order of their ids, after `after`.
     async fn kept_deletions(

@@ -18,6 +18,7 @@ mod delivery;
 mod delivery_settings;
 mod destination;
 mod feed;
+mod kept;
 mod kv;
 mod lease;
 mod list;
@@ -25,6 +26,7 @@ mod listing;
 mod log;
 mod memory;
 mod notification;
+mod replay;
 mod signing_secrets;
 mod sled;
 mod sweep;
@@ -36,7 +38,7 @@ pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind, NextRun, NextWhy};
 pub use behind::{CatchUp, KeptDeletion, Missed, Trim};
 pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections, Contact};
 pub use delivery::{
-    AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Stream, WebhookHealth,
+    AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Skip, Stream, WebhookHealth,
 };
 pub use delivery_settings::{DeliverySettings, SealedHeaders, TemplatePer};
 pub use destination::{Destination, Destinations, EventPattern, NotAnEvent, Subscription};
@@ -44,6 +46,7 @@ pub use feed::{
     Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
     RunFinish, SweepHealth,
 };
+pub use kept::{Keep, Kept, KeptMark};
 pub use lease::{Fence, Lease, Leases, Pause, SHARDS, ShardId};
 pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, ListingTally, Listings, PaceMark};
@@ -52,6 +55,7 @@ pub use memory::MemoryStore;
 pub use notification::{
     Notification, NotificationDetails, NotificationEvent, NotificationQuery, Notifications, PlacedNotification,
 };
+pub use replay::{Replay, ReplayPart, ReplayState, ReplayStep, Replays};
 pub use signing_secrets::{FormerSecret, SigningSecrets};
 pub use sled::SledStore;
 pub use sweep::{Sweep, SweepCommit, SweepPhase, Sweeps};
@@ -95,6 +99,7 @@ pub trait Store:
     + Log
     + Deliveries
     + Listings
+    + Replays
     + Audit
     + Notifications
     + Destinations

@@ -9,6 +9,7 @@ use super::{Pace, Units, lists};
 use crate::ids::{WebhookId, WorkspaceId};
 use crate::store::{ApiCall, ApiCallQuery, Audit, StoreError};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 
 /// Rows that one list looks through. What lies behind them is reached by a narrower question.
@@ -142,6 +143,10 @@ impl<U: Units> Audit for U {
 
     async fn api_call(&self, id: &str) -> Result<Option<ApiCall>, StoreError> {
         self.read(|read| by_id(read, id))
+    }
+
+    async fn forget_calls(&self, before: DateTime<Utc>, rows_max: usize) -> Result<bool, StoreError> {
+        self.write(Pace::Lazy, move |txn| calls::forget_before(txn, before, rows_max)).await
     }
 
     async fn api_calls(&self, workspace: WorkspaceId, query: &ApiCallQuery) -> Result<Vec<ApiCall>, StoreError> {

@@ -4,7 +4,7 @@
 //! counters say where the rings begin and end. The counters also say that the scope still exists: without them its rows
 //! are found by nobody, until they are cleaned up.
 
-use super::engine::{Read, Tree, Value};
+use super::engine::{Read, Scan, Span, Tree, Value};
 use super::keys::{self, Grave, ID_BYTES, TIME_BYTES};
 use super::rows::{Reader, Writer, damaged, from_json, to_json};
 use super::txn::Txn;
@@ -20,6 +20,9 @@ pub(super) const SCOPE_BYTES: usize = 1 + ID_BYTES;
 pub(super) const RING_BYTES: usize = SCOPE_BYTES + 1 + 8;
 /// Rows beyond the bound that one new row drives out, after the bound was lowered.
 const DRIVEN_OUT_MAX: u64 = 4;
+
+/// Rows that one call forgets because of their age: they are one transaction.
+const FORGOTTEN_MAX: usize = 2_000;
 
 /// What rows are bounded by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -178,6 +181,28 @@ fn fold_into(txn: &mut Txn<'_>, scope: Scope, counters: Counters, call: &ApiCall
     let folded = ApiCall { id: known.id, count: known.count + call.count, ..call.clone() };
     add(txn, ring, folded)?;
     Ok(true)
+}
+
+/// Removes rows from before, a workspace after the other; true where the bound was reached.
+pub(super) fn forget_before(txn: &mut Txn<'_>, before: DateTime<Utc>, rows_max: usize) -> Result<bool, StoreError> {
+    let rows_max = rows_max.min(FORGOTTEN_MAX);
+    let workspaces = txn.prefix(Tree::Workspaces, &[]).map(|row| row.map(|(key, _)| key));
+    let workspaces = workspaces.collect::<Result<Vec<_>, _>>()?;
+    let mut old = Vec::new();
+    for workspace in workspaces {
+        let span = Span { from: workspace.to_vec(), to: Some([&workspace[..], &keys::time(before)].concat()) };
+        for row in txn.range(Tree::Calls, span, Scan::Up).take(rows_max - old.len()) {
+            old.push(row?.0);
+        }
+    }
+    for key in &old {
+        // Behind workspace and time stands the key of the ring's row.
+        if let Some(ring) = key.get(ID_BYTES + TIME_BYTES..) {
+            txn.remove(Tree::CallRings, ring);
+        }
+        txn.remove(Tree::Calls, &**key);
+    }
+    Ok(old.len() == rows_max)
 }
 
 /// Makes a scope's rows be found by nobody. They are left to be cleaned up.

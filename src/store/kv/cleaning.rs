@@ -34,7 +34,7 @@ fn clean(txn: &mut Txn<'_>, grave: &[u8], rows_max: usize) -> Result<usize, Stor
     match *kind {
         kind if kind == Grave::Feed as u8 => {
             let mut removed = 0;
-            for tree in [Tree::LogPages, Tree::Ledger, Tree::Progress, Tree::SweepRows, Tree::Deletions] {
+            for tree in [Tree::LogPages, Tree::Ledger, Tree::Progress, Tree::SweepRows, Tree::Deletions, Tree::Kept] {
                 removed += remove(txn, tree, id, rows_max - removed)?;
             }
             Ok(removed)

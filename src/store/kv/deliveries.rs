@@ -10,8 +10,8 @@ use super::txn::Txn;
 use super::{Pace, Units, behind, destinations, feeds, leases, listings, notifications, webhooks};
 use crate::ids::WebhookId;
 use crate::store::{
-    ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Notification, NotificationEvent, Outcome,
-    ShardId, StoreError, Stream, Wake, WebhookHealth,
+    ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, ListingJob, Notification, NotificationEvent,
+    Outcome, Position, ShardId, Skip, StoreError, Stream, Wake, WebhookHealth,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -26,6 +26,12 @@ fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
     let due_before = delivery.due();
     // Rows of what was passed over come in their thousands, one like the other.
     let fold = if matches!(outcome, Outcome::Passed { .. }) { Fold::EmptyRuns } else { Fold::Nothing };
+    if matches!(outcome, Outcome::Retry(_) | Outcome::Unhealthy { .. })
+        && let Some(call) = &call
+        && was_skipped(txn, &delivery.state, call)?
+    {
+        return calls::record(txn, Scope::webhook(webhook), call.clone(), Fold::Nothing);
+    }
     match outcome {
         Outcome::Delivered { stream, position, is_last } => {
             let state = &mut delivery.state;
@@ -59,6 +65,37 @@ fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
         Some(call) => calls::record(txn, Scope::webhook(webhook), call, fold),
         None => Ok(()),
     }
+}
+
+/// True for an attempt of a batch that was passed over while it was under way.
+fn was_skipped(read: &dyn Read, state: &DeliveryState, call: &ApiCall) -> Result<bool, StoreError> {
+    let Some(note) = &call.attempt else { return Ok(false) };
+    Ok(place(read, state, note.stream())?.is_some_and(|place| place > note.span.from))
+}
+
+/// Where a webhook stands in a stream; none where that is over.
+fn place(read: &dyn Read, state: &DeliveryState, stream: Stream) -> Result<Option<Position>, StoreError> {
+    match stream {
+        Stream::Live => Ok(Some(state.position)),
+        Stream::Listing(job) => Ok(listings::job(read, job)?.filter(ListingJob::is_open).map(|job| job.position)),
+    }
+}
+
+fn skip(txn: &mut Txn<'_>, skip: Skip) -> Result<(), StoreError> {
+    let Skip { webhook, stream, span, is_last, at, call } = skip;
+    let mut delivery = delivery_row::delivery(txn, webhook)?.ok_or(MISSING)?;
+    let due_before = delivery.due();
+    let state = &mut delivery.state;
+    let fails =
+        state.retry.as_ref().is_some_and(|retry| retry.stream == stream) || state.health != WebhookHealth::Healthy;
+    if !fails || span.to <= span.from || place(txn, state, stream)? != Some(span.from) {
+        return Err(StoreError::Conflict("batch"));
+    }
+    state.retry.take_if(|retry| retry.stream == stream);
+    pass(txn, webhook, state, stream, Passed { position: span.to, is_last, records: 0, at })?;
+    delivery_row::keep(txn, webhook, due_before, &delivery);
+    txn.wake(Wake::WebhookChanged(webhook));
+    calls::record(txn, Scope::webhook(webhook), call, Fold::Nothing)
 }
 
 fn tell_unhealthy(
@@ -190,6 +227,10 @@ impl<U: Units> Deliveries for U {
 
     async fn finish_attempt(&self, attempt: AttemptFinish) -> Result<(), StoreError> {
         self.write(Pace::Lazy, move |txn| finish(txn, attempt)).await
+    }
+
+    async fn skip_batch(&self, skipped: Skip) -> Result<(), StoreError> {
+        self.write(Pace::Now, move |txn| skip(txn, skipped)).await
     }
 
     async fn due_retries(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError> {

@@ -51,6 +51,8 @@ trees! {
     LogHeads "log_heads",
     /// feed, sequence, chunk -> bytes
     LogPages "log_pages",
+    /// feed -> JSON: pages before the log's beginning that are kept
+    Kept "kept",
     /// feed, record -> JSON: a deletion that some webhook has yet to be told of
     Deletions "deletions",
     /// webhook -> how far it has been served
@@ -61,6 +63,8 @@ trees! {
     Jobs "jobs",
     /// job, sequence, chunk -> bytes
     Spool "spool",
+    /// webhook -> JSON
+    Replays "replays",
     /// workspace, time, scope, class, sequence -> JSON
     Calls "calls",
     /// scope, class, sequence -> workspace and time, which find the row in `calls`

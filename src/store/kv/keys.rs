@@ -27,6 +27,7 @@ pub(super) enum Index {
     OpenJobOfShard = 9,
     DestinationOfWorkspace = 10,
     DestinationOfShard = 11,
+    OpenReplayOfShard = 12,
 }
 
 impl Index {

@@ -17,7 +17,8 @@ const WHAT: &str = "listing job";
 /// Jobs of one webhook that are remembered; the oldest that has ended makes room for a new one.
 const JOBS_MAX: usize = 50;
 
-fn job(read: &dyn Read, id: JobId) -> Result<Option<ListingJob>, StoreError> {
+/// The job of this id.
+pub(super) fn job(read: &dyn Read, id: JobId) -> Result<Option<ListingJob>, StoreError> {
     load(read, Tree::Jobs, id.as_bytes(), WHAT)
 }
 

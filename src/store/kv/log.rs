@@ -3,11 +3,14 @@
 use super::engine::{Read, Tree};
 use super::head::{self, Head};
 use super::txn::Txn;
-use super::{Pace, Units, arrivals, behind, feeds, leases, ledger, pages};
+use super::{Pace, Units, arrivals, behind, feeds, kept, leases, ledger, pages};
 use crate::ids::FeedId;
 use crate::log::EncodedPage;
-use crate::store::{ArrivalCommit, Arrived, KeptDeletion, Log, LogHead, StoreError, TRIM_PAGES_MAX, Trim, Wake};
+use crate::store::{
+    ArrivalCommit, Arrived, Keep, Kept, KeptDeletion, Log, LogHead, StoreError, TRIM_PAGES_MAX, Trim, Wake,
+};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 /// Adds pages to a log; empty ones are left out. The caller keeps the head.
 pub(super) fn append(
@@ -68,11 +71,9 @@ fn trim(txn: &mut Txn<'_>, trim: Trim) -> Result<u64, StoreError> {
     let feed = trim.feed;
     let mut head = head::head(txn, feed)?.ok_or(StoreError::Missing("feed"))?;
     let until = trim.before.min(head.log.end).min(head.log.start.saturating_add(TRIM_PAGES_MAX));
-    for sequence in head.log.start..until {
-        let bytes = pages::remove(txn, Tree::LogPages, feed.as_bytes(), sequence)?;
-        head.log.bytes = head.log.bytes.saturating_sub(bytes);
-        head.log.start = sequence + 1;
-    }
+    let left = kept::leave(txn, feed, &head.log, until, &trim.keep)?;
+    head.log.bytes = head.log.bytes.saturating_sub(left);
+    head.log.start = head.log.start.max(until);
     head::keep(txn, feed, &head);
     behind::remember(txn, trim, head.log.start)?;
     Ok(head.log.start)
@@ -94,6 +95,23 @@ impl<U: Units> Log for U {
 
     async fn trim_log(&self, pages: Trim) -> Result<u64, StoreError> {
         self.write(Pace::Page, move |txn| trim(txn, pages)).await
+    }
+
+    async fn kept(&self, feed: FeedId, now: DateTime<Utc>) -> Result<Kept, StoreError> {
+        self.read(|read| kept::kept(read, feed, &head::head(read, feed)?.unwrap_or_default().log, now))
+    }
+
+    async fn kept_page(&self, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|read| kept::page(read, feed, sequence))
+    }
+
+    async fn forget_kept(
+        &self,
+        after: Option<FeedId>,
+        keep: Keep,
+        feeds_max: usize,
+    ) -> Result<Option<FeedId>, StoreError> {
+        self.write(Pace::Lazy, move |txn| kept::forget(txn, after, &keep, feeds_max)).await
     }
 
     async fn kept_deletions(

@@ -20,6 +20,7 @@ pub(crate) mod engine;
 mod feeds;
 mod head;
 mod health;
+mod kept;
 mod keys;
 mod leaf;
 mod leases;
@@ -31,6 +32,7 @@ mod marks;
 mod notifications;
 mod pages;
 mod progress;
+mod replays;
 mod rows;
 mod runs;
 #[cfg(test)]

@@ -62,6 +62,14 @@ pub(super) fn get(
     if page.len() == bytes { Ok(Some(page)) } else { Err(damaged(WHAT)) }
 }
 
+/// How many bytes a page has; 0 where there is none.
+pub(super) fn bytes(read: &dyn Read, tree: Tree, owner: &[u8; ID_BYTES], sequence: u64) -> Result<u64, StoreError> {
+    let Some(first) = read.get(tree, &chunk(owner, sequence, 0))? else { return Ok(0) };
+    let mut row = Reader::new(WHAT, FORMAT, &first)?;
+    row.u16()?;
+    row.u32().map(u64::from)
+}
+
 /// Forgets a page, and answers how many bytes it had.
 pub(super) fn remove(txn: &mut Txn<'_>, tree: Tree, owner: &[u8; ID_BYTES], sequence: u64) -> Result<u64, StoreError> {
     let Some(first) = txn.get(tree, &chunk(owner, sequence, 0))? else { return Ok(0) };

@@ -7,7 +7,7 @@ use super::keys::{self, Index};
 use super::rows::save;
 use super::txn::Txn;
 use super::webhooks::{WHAT, all_of_feed, webhook};
-use super::{connections, deliveries, feeds, head, listings, notifications};
+use super::{connections, deliveries, feeds, head, listings, notifications, replays};
 use crate::ids::WebhookId;
 use crate::store::{
     Connection, DeliveryState, Feed, FeedSettings, NewWebhook, NotificationEvent, Position, StoreError, Wake, Webhook,
@@ -141,6 +141,7 @@ pub(super) fn delete(txn: &mut Txn<'_>, id: WebhookId, now: DateTime<Utc>) -> Re
 /// Removes a webhook with what is its own, and leaves the feed alone.
 pub(super) fn remove(txn: &mut Txn<'_>, old: &Webhook, now: DateTime<Utc>) -> Result<(), StoreError> {
     listings::remove_all(txn, old.id)?;
+    replays::remove(txn, old.id)?;
     delivery_row::remove(txn, old.id)?;
     index_keys(old).into_iter().for_each(|key| txn.remove(Tree::Index, key));
     txn.remove(Tree::Webhooks, old.id.as_bytes());

@@ -1,0 +1,110 @@
+//! Replays: a row for the last one of each webhook.
+
+use super::calls::{self, Fold, Scope};
+use super::engine::{Read, Tree};
+use super::keys::{self, Index};
+use super::rows::{load, save};
+use super::txn::Txn;
+use super::{Pace, Units, leases, lists};
+use crate::ids::WebhookId;
+use crate::store::{Replay, ReplayState, ReplayStep, Replays, ShardId, StoreError, Wake};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+pub(super) const WHAT: &str = "replay";
+
+fn replay(read: &dyn Read, webhook: WebhookId) -> Result<Option<Replay>, StoreError> {
+    load(read, Tree::Replays, webhook.as_bytes(), WHAT)
+}
+
+fn open_key(replay: &Replay) -> Vec<u8> {
+    Index::OpenReplayOfShard.key(&[&keys::shard(replay.shard), replay.webhook_id.as_bytes()])
+}
+
+fn keep(txn: &mut Txn<'_>, replay: &Replay) -> Result<(), StoreError> {
+    match replay.is_open() {
+        true => txn.put(Tree::Index, open_key(replay), &[]),
+        false => txn.remove(Tree::Index, open_key(replay)),
+    }
+    save(txn, Tree::Replays, replay.webhook_id.as_bytes(), WHAT, replay)
+}
+
+fn begin(txn: &mut Txn<'_>, new: &Replay) -> Result<(), StoreError> {
+    if !txn.has(Tree::Webhooks, new.webhook_id.as_bytes())? {
+        return Err(StoreError::Missing("webhook"));
+    }
+    if replay(txn, new.webhook_id)?.is_some_and(|last| last.is_open()) {
+        return Err(StoreError::Exists(WHAT));
+    }
+    txn.wake(Wake::WebhookChanged(new.webhook_id));
+    keep(txn, new)
+}
+
+fn open(read: &dyn Read, webhook: WebhookId) -> Result<Replay, StoreError> {
+    replay(read, webhook)?.filter(Replay::is_open).ok_or(StoreError::Missing(WHAT))
+}
+
+fn step(txn: &mut Txn<'_>, step: ReplayStep) -> Result<(), StoreError> {
+    leases::check(txn, step.fence)?;
+    let mut replay = open(txn, step.webhook)?;
+    if replay.id != step.id {
+        return Err(StoreError::Missing(WHAT));
+    }
+    (replay.part, replay.position) = (step.part, step.position);
+    replay.repeated += step.repeated;
+    replay.retry = step.retry;
+    replay.error = step.error;
+    replay.state = step.state;
+    replay.updated_at = step.at;
+    replay.finished_at = (!replay.is_open()).then_some(step.at);
+    keep(txn, &replay)?;
+    match step.call {
+        Some(call) => calls::record(txn, Scope::webhook(step.webhook), call, Fold::Nothing),
+        None => Ok(()),
+    }
+}
+
+fn cancel(txn: &mut Txn<'_>, webhook: WebhookId, now: DateTime<Utc>) -> Result<Replay, StoreError> {
+    let mut replay = open(txn, webhook)?;
+    replay.state = ReplayState::Cancelled;
+    replay.retry = None;
+    (replay.updated_at, replay.finished_at) = (now, Some(now));
+    keep(txn, &replay)?;
+    Ok(replay)
+}
+
+/// Removes a webhook's replay.
+pub(super) fn remove(txn: &mut Txn<'_>, webhook: WebhookId) -> Result<(), StoreError> {
+    if let Some(replay) = replay(txn, webhook)? {
+        txn.remove(Tree::Index, open_key(&replay));
+        txn.remove(Tree::Replays, webhook.as_bytes());
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl<U: Units> Replays for U {
+    async fn begin_replay(&self, replay: Replay) -> Result<(), StoreError> {
+        self.write(Pace::Now, move |txn| begin(txn, &replay)).await
+    }
+
+    async fn replay(&self, webhook: WebhookId) -> Result<Option<Replay>, StoreError> {
+        self.read(|read| replay(read, webhook))
+    }
+
+    async fn open_replays(&self, shard: ShardId, limit: usize) -> Result<Vec<Replay>, StoreError> {
+        self.read(|read| {
+            let prefix = Index::OpenReplayOfShard.key(&[&keys::shard(shard)]);
+            let ids: Vec<WebhookId> = lists::ids(read, &prefix, None, limit)?;
+            ids.into_iter().filter_map(|id| replay(read, id).transpose()).collect()
+        })
+    }
+
+    async fn step_replay(&self, replayed: ReplayStep) -> Result<(), StoreError> {
+        self.write(Pace::Lazy, move |txn| step(txn, replayed)).await
+    }
+
+    async fn cancel_replay(&self, webhook: WebhookId, now: DateTime<Utc>) -> Result<Replay, StoreError> {
+        self.write(Pace::Now, move |txn| cancel(txn, webhook, now)).await
+    }
+}
