@@ -36,6 +36,13 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/webhook/{id}/deliveries", get(webhooks::deliveries))
         .route("/unified/webhook/{id}/deliveries/{delivery}", get(webhooks::delivery))
         .route("/unified/webhook/{id}/runs", get(webhooks::runs))
+        .route(
+            "/unified/webhook/{id}/replay",
+            get(webhooks::get_replay).post(webhooks::replay).delete(webhooks::cancel_replay),
+        )
+        .route("/unified/webhook/{id}/skip", post(webhooks::skip))
+        .route("/unified/webhook/{id}/test", post(webhooks::test))
+        .route("/unified/webhook/test", post(webhooks::test_url))
         .route("/unified/connection", get(connections::list).post(connections::create))
         .route(
             "/unified/connection/{id}",

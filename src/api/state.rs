@@ -46,6 +46,7 @@ pub(crate) struct Api {
     pub(crate) oauth_clients: Vec<OAuthClient>,
     pub(crate) callers: Limiter<WorkspaceId>,
     pub(crate) arrivals: Limiter<ConnectionId>,
+    pub(crate) tests: Limiter<WorkspaceId>,
     pub(crate) slots: Semaphore,
     desk: OnceCell<Desk>,
 }
@@ -56,6 +57,7 @@ impl Api {
         Api {
             callers: Limiter::per_second(limits.requests_per_second_max),
             arrivals: Limiter::per_second(limits.ingress_per_second_max),
+            tests: Limiter::per_second(limits.tests_per_second_max),
             slots: Semaphore::new(limits.requests_max.min(Semaphore::MAX_PERMITS)),
             guards: options.guards,
             metrics: options.metrics,

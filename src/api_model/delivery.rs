@@ -104,7 +104,8 @@ impl<'a> DeliveryView<'a> {
 /// One attempt.
 #[derive(Debug, Serialize)]
 struct AttemptView<'a> {
-    /// The row in the audit trail.
+    /// The row in the audit trail; left out where none is kept.
+    #[serde(skip_serializing_if = "str::is_empty")]
     apicall_id: &'a str,
     at: Timestamp,
     /// The answer's; left out where there was none.
@@ -212,4 +213,30 @@ impl<'a> RunView<'a> {
 fn next_at(ended_at: DateTime<Utc>, next: NextRun) -> DateTime<Utc> {
     let wait = i64::try_from(next.in_ms).ok().and_then(TimeDelta::try_milliseconds);
     wait.and_then(|wait| ended_at.checked_add_signed(wait)).unwrap_or(ended_at)
+}
+
+/// What came of a test in the API's words. Fields without a value are left out, never null.
+#[derive(Debug, Serialize)]
+pub struct TrialView<'a> {
+    /// The `webhook-id` that it was sent with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    /// True if a delivery would have been taken.
+    is_delivered: bool,
+    /// Bytes of the payload.
+    size: u64,
+    #[serde(flatten)]
+    attempt: AttemptView<'a>,
+}
+
+impl<'a> TrialView<'a> {
+    /// From the row that tells of it.
+    pub fn new(call: &'a ApiCall) -> Self {
+        TrialView {
+            id: call.delivery.as_deref(),
+            is_delivered: !call.is_failure(),
+            size: call.size_bytes,
+            attempt: AttemptView::new(call),
+        }
+    }
 }

@@ -9,5 +9,6 @@ pub mod destination;
 pub mod health;
 pub mod integration;
 pub mod notification;
+pub mod replay;
 pub mod webhook;
 pub mod workspace;

@@ -3,6 +3,7 @@
 use super::pump;
 use super::queue::Queue;
 use super::readers::Readers;
+use super::replays;
 use super::shared::{self, Halt, Shared};
 use super::signal::{CHANGED, GREW, JOB, Signal};
 use super::trim;
@@ -44,11 +45,11 @@ const FEEDS_MAX: usize = 10_000;
 /// Delivers until told to stop. Then no attempt begins any more, those under way end within their deadline, and what
 /// came of them is kept.
 pub async fn run(context: Context, stop: CancellationToken) {
-    let wakes = context.store.wakes();
+    let (wakes, replay_wakes) = (context.store.wakes(), context.store.wakes());
     let Some(key) = stop.run_until_cancelled(store_key(&context)).await else { return };
     let shared = Shared::new(context, stop, &key);
     let mut hub = Hub::new(shared.clone());
-    tokio::join!(hub.run(wakes), trim::run(shared));
+    tokio::join!(hub.run(wakes), trim::run(shared.clone()), replays::run(shared, replay_wakes));
 }
 
 /// The key of the store's keyed hashes; asked for until it answers.

@@ -57,6 +57,12 @@ impl Envelope {
         Envelope { before: before("destination", destination_json).into(), after: Bytes::from_static(b"\"}") }
     }
 
+    /// Marks the payload as a test: `is_test` is true.
+    pub fn mark_test(&mut self) {
+        let open = self.after.strip_suffix(b"}").unwrap_or_default();
+        self.after = [open, br#","is_test":true}"#].concat().into();
+    }
+
     /// What stands behind the objects.
     pub fn tail(&self, id: &DeliveryId, (sig, sig256): (&str, &str), kind: PayloadType) -> Bytes {
         let mut tail = BytesMut::with_capacity(self.before.len() + self.after.len() + 256);
@@ -88,12 +94,16 @@ mod tests {
     fn the_layout_is_the_contracts() {
         let id = DeliveryId { webhook_id: "msg_1".to_owned(), nonce: "abc".to_owned() };
         let body = |xref| {
-            let envelope = Envelope::new(br#"{"id":"w"}"#, xref).unwrap();
+            let mut envelope = Envelope::new(br#"{"id":"w"}"#, xref).unwrap();
+            if xref == Some("test") {
+                envelope.mark_test();
+            }
             let tail = envelope.tail(&id, ("s1", "s2"), PayloadType::InitialComplete);
             String::from_utf8([HEAD, br#"{"id":"1"}"#, &tail].concat()).unwrap()
         };
         let rest = r#"{"data":[{"id":"1"}],"webhook":{"id":"w"},"nonce":"abc","sig":"s1","sig256":"s2","type":"INITIAL-COMPLETE""#;
         assert_eq!(body(None), format!("{rest}}}"));
+        assert_eq!(body(Some("test")), format!(r#"{rest},"external_xref":"test","is_test":true}}"#));
         assert_eq!(body(Some("a\"b")), format!(r#"{rest},"external_xref":"a\"b"}}"#));
         let tail = Envelope::of_destination(br#"{"id":"d"}"#).tail(&id, ("s1", "s2"), PayloadType::Notification);
         let rest = r#"],"destination":{"id":"d"},"nonce":"abc","sig":"s1","sig256":"s2","type":"NOTIFICATION"}"#;

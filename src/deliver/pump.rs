@@ -212,7 +212,7 @@ async fn listing(store: &dyn Store, state: &DeliveryState) -> Result<Option<List
 }
 
 /// Paused webhooks, and those of paused connections, rest. A destination has no connection.
-async fn rest(shared: &Shared, Served { webhook, destination }: &Served) -> Result<(), Halt> {
+pub(super) async fn rest(shared: &Shared, Served { webhook, destination }: &Served) -> Result<(), Halt> {
     let has_connection = destination.is_none();
     let is_paused = webhook.is_paused
         || has_connection

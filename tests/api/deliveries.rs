@@ -81,3 +81,22 @@ async fn another_workspace_sees_none_of_it() {
     assert_eq!(server.get(&format!("{path}/deliveries")).await.ok(), json!([]));
     server.get(&format!("{path}/deliveries/msg_1")).await.refused(404, "msg_1");
 }
+
+#[tokio::test]
+async fn tests_are_few_and_go_where_deliveries_may() {
+    let server = Server::start().await;
+    let url = json!({"hook_url": "https://receiver.example/hook", "object_type": "crm_contact"});
+    let path = "/unified/webhook/test";
+    for (field, wrong) in [("hook_url", json!("http://127.0.0.1/hook")), ("object_type", json!("crm_unknown"))] {
+        let mut body = url.clone();
+        body[field] = wrong;
+        server.call("POST", path, &body).await.refused(400, field);
+    }
+    let told = server.call("POST", path, &url).await.ok();
+    assert_eq!((&told["is_delivered"], told.get("status")), (&json!(false), None));
+    assert!(told["error"].as_str().unwrap().contains("not allowed"), "{told}");
+    server.call("POST", path, &url).await.ok();
+    let refused = server.call("POST", path, &url).await;
+    refused.refused(429, "too many requests");
+    assert_eq!(refused.header("retry-after"), "1");
+}

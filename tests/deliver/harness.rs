@@ -161,7 +161,7 @@ impl World {
     pub(crate) async fn log_changes(&self, feed: FeedId, found: Found, changes: &[(&str, Change)]) {
         let store = &self.context.store;
         let expected_end = store.log_head(feed).await.unwrap().end;
-        let pages = vec![page(found, changes, false)];
+        let pages = vec![page(found, changes, false, self.context.clock.now())];
         let append = ArrivalFeed { feed, expected_end, ledger: Vec::new(), pages };
         let commit = ArrivalCommit {
             connection: self.connection.id,
@@ -197,7 +197,7 @@ impl World {
             parent: String::new(),
             checkpoint: None,
             state: if is_last { JobState::Listed } else { JobState::Running },
-            pages: vec![page(Found::Listed, &changes, is_last)],
+            pages: vec![page(Found::Listed, &changes, is_last, self.context.clock.now())],
             total: None,
             failures: 0,
             at: self.context.clock.now(),
@@ -234,13 +234,13 @@ impl World {
 }
 
 /// A page of records as connectors write them.
-fn page(found: Found, changes: &[(&str, Change)], is_last: bool) -> EncodedPage {
+fn page(found: Found, changes: &[(&str, Change)], is_last: bool, made_at: DateTime<Utc>) -> EncodedPage {
     let mut builder = LogPageBuilder::default();
     for (id, change) in changes {
         let object = format!(r#"{{"id":"{id}","name":"Name of {id}","emails":[{{"email":"{id}@example.com"}}]}}"#);
         builder.push(*change, object.as_bytes(), Some(format!(r#"{{"vendor_id":"{id}"}}"#).as_bytes()));
     }
-    let meta = PageMeta { found, made_at: DateTime::<Utc>::UNIX_EPOCH, from: None, token: None, is_last };
+    let meta = PageMeta { found, made_at, from: None, token: None, is_last };
     builder.encode(&meta).unwrap()
 }
 

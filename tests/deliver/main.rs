@@ -14,6 +14,7 @@ mod peer;
 mod reach;
 mod receiver;
 mod repair;
+mod replays;
 mod schedules;
 mod templates;
 

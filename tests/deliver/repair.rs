@@ -57,7 +57,6 @@ pub(crate) async fn get(world: &World, webhook: &Webhook, path: &str) -> Value {
     answer
 }
 
-#[allow(dead_code)]
 pub(crate) async fn post(world: &World, webhook: &Webhook, path: &str, body: Value) -> Value {
     let (status, answer) = ask(world, webhook, "POST", path, Some(body)).await;
     assert_eq!(status, 200, "{path}: {answer}");
@@ -160,4 +159,40 @@ async fn a_payload_that_would_be_another_now_is_not_shown_as_what_was_sent() {
     let shown = get(&world, &webhook, &path).await;
     assert!(shown.get("payload").is_none() && shown["notice"].as_str().unwrap().contains("set otherwise"), "{shown}");
     engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_test_is_a_whole_sample_marked_as_such_and_moves_nothing() {
+    let (world, receiver) = (world(limits()).await, Receiver::new().await);
+    let webhook = world.subscribe(&receiver.url).await;
+    let before = world.delivery(webhook.id).await;
+    let told = post(&world, &webhook, "~/test", json!({})).await;
+    assert_eq!((&told["status"], &told["is_delivered"]), (&json!(200), &json!(true)));
+    let seen = receiver.seen();
+    assert_eq!((seen.len(), told["id"].as_str().unwrap()), (1, seen[0].header("webhook-id")));
+    assert_eq!((seen[0].header("anyhook-test"), seen[0].header("anyhook-stream")), ("true", "test"));
+    assert!(!seen[0].headers.contains_key("anyhook-sequence"), "it has no place in a stream");
+    standardwebhooks::Webhook::new(crate::harness::SECRET).unwrap().verify(&seen[0].body, &seen[0].headers).unwrap();
+    let body: Value = serde_json::from_slice(&seen[0].body).unwrap();
+    assert_eq!((&body["is_test"], &body["type"]), (&json!(true), &json!("VIRTUAL")));
+    assert_eq!(body["webhook"]["id"], webhook.id.to_string());
+    for field in anyhook_connectors::model::ObjectType::CrmContact.fields().iter().filter(|field| **field != "raw") {
+        assert!(body["data"][0].get(*field).is_some(), "{field} is not in {body}");
+    }
+    assert_eq!(world.delivery(webhook.id).await, before);
+    assert_eq!(get(&world, &webhook, "~/deliveries").await, json!([]));
+
+    receiver.answer(|_| full());
+    let told = post(&world, &webhook, "~/test", json!({})).await;
+    assert_eq!((&told["status"], &told["is_delivered"]), (&json!(500), &json!(false)));
+    assert!(told["error"].as_str().unwrap().contains("500") && told["response_headers"]["x-reason"] == "disk full");
+    assert!(told["response_body"].as_str().unwrap().starts_with("no room"));
+    let seen = receiver.seen();
+    assert_ne!(seen[0].header("webhook-id"), seen[1].header("webhook-id"), "a second test is no repeat");
+
+    let url = json!({"hook_url": receiver.url, "object_type": "task_task", "fields": "name,raw"});
+    post(&world, &webhook, "/unified/webhook/test", url).await;
+    let body: Value = serde_json::from_slice(&receiver.seen()[2].body).unwrap();
+    let names: Vec<_> = body["data"][0].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["id", "name", "raw"]);
 }

@@ -1,7 +1,9 @@
 use crate::world::{World, at};
+use anyhook::secrets::Sealed;
 use anyhook::store::{
-    ApiCall, ApiCallQuery, AttemptFinish, CallKind, Fence, Outcome, Position, RunFinish, Stream, Webhook,
+    ApiCall, ApiCallQuery, AttemptFinish, CallKind, Fence, Outcome, Position, RunFinish, Stream, Webhook, Workspace,
 };
+use sha2::Digest;
 
 async fn attempt(world: &World, webhook: &Webhook, fence: Fence, seconds: i64, error: Option<&str>) {
     let call = ApiCall { error: error.map(Into::into), ..world.call(webhook, CallKind::Webhook, seconds) };
@@ -109,4 +111,23 @@ pub(crate) async fn deleted_scopes_are_not_listed(world: &World) {
     assert_eq!(world.store.api_call(&before[1].id).await.unwrap(), None);
     while world.store.clean_up(1).await.unwrap() {}
     assert_eq!(times(world, &stays, Default::default()).await, [2]);
+}
+
+pub(crate) async fn rows_have_an_age(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    let (id, hash) = (webhook.workspace_id, sha2::Sha256::digest(webhook.id.to_string()).into());
+    world.store.insert_workspace(Workspace::new(id, "Acme", hash, Sealed::default(), at(0))).await.unwrap();
+    for seconds in 1..=4 {
+        attempt(world, &webhook, fence, seconds, None).await;
+    }
+    assert_eq!(world.store.forget_calls(at(3), 1).await, Ok(true));
+    assert_eq!(times(world, &webhook, Default::default()).await, [4, 3, 2]);
+    while world.store.forget_calls(at(3), 1).await.unwrap() {}
+    assert_eq!(times(world, &webhook, Default::default()).await, [4, 3]);
+    for seconds in 5..=9 {
+        attempt(world, &webhook, fence, seconds, None).await;
+    }
+    let query = ApiCallQuery { webhook_id: Some(webhook.id), ..Default::default() };
+    assert_eq!(times(world, &webhook, query).await, [9, 8, 7, 6, 5], "the number is bounded as before");
 }

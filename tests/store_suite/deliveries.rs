@@ -1,7 +1,7 @@
 use crate::world::{World, at};
 use anyhook::store::{
-    ApiCallQuery, AttemptFinish, CallKind, DueRetry, JobMode, Outcome, Position, Retry, StoreError, Stream, Wake,
-    Webhook, WebhookHealth,
+    ApiCall, ApiCallQuery, Attempt, AttemptFinish, CallKind, DueRetry, JobMode, Outcome, Position, Retry, Skip, Span,
+    StoreError, Stream, Wake, Webhook, WebhookHealth,
 };
 
 fn delivered(sequence: u64, offset: u32) -> Outcome {
@@ -151,4 +151,38 @@ pub(crate) async fn reaching_a_held_page_is_told(world: &World) {
     assert!(wakes.try_recv().is_err());
     pass(2).await.unwrap();
     assert_eq!(wakes.recv().await, Ok(Wake::JobChanged(job.id, webhook.id)));
+}
+
+pub(crate) async fn a_skipped_batch_is_passed_and_takes_no_outcome(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    let place = |sequence| Position { sequence, offset: 0 };
+    let span = Span { from: place(0), to: place(1) };
+    let noted = |seconds| {
+        let attempt = Some(Box::new(Attempt::of(Stream::Live, span)));
+        ApiCall { error: Some("no".into()), attempt, ..world.call(&webhook, CallKind::Webhook, seconds) }
+    };
+    let skip = |span| {
+        let skip = Skip { webhook: webhook.id, stream: Stream::Live, span, is_last: false, at: at(9), call: noted(9) };
+        world.store.skip_batch(skip)
+    };
+    assert_eq!(skip(span).await, Err(StoreError::Conflict("batch")), "it does not fail");
+    world.store.finish_attempt(world.attempt(&webhook, fence, retry(20))).await.unwrap();
+    let elsewhere = Span { from: place(1), to: place(2) };
+    assert_eq!(skip(elsewhere).await, Err(StoreError::Conflict("batch")), "it does not stand there");
+    let mut wakes = world.store.wakes();
+    skip(span).await.unwrap();
+    assert_eq!(wakes.recv().await, Ok(Wake::WebhookChanged(webhook.id)));
+    let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
+    assert_eq!((state.position, state.retry, state.delivered), (place(1), None, 0));
+    assert_eq!(due(world, &webhook).await, []);
+    // An attempt that was under way ends.
+    for outcome in [retry(30), unhealthy()] {
+        let late = AttemptFinish { call: Some(noted(12)), ..world.attempt(&webhook, fence, outcome) };
+        world.store.finish_attempt(late).await.unwrap();
+    }
+    let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
+    assert_eq!((state.retry, state.health), (None, WebhookHealth::Healthy));
+    let query = ApiCallQuery { webhook_id: Some(webhook.id), limit: 10, ..Default::default() };
+    assert_eq!(world.store.api_calls(webhook.workspace_id, &query).await.unwrap().len(), 3);
 }

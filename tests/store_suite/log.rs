@@ -1,7 +1,8 @@
 use crate::world::{World, at, entry, page};
 use anyhook::log::EncodedPage;
-use anyhook::store::{ArrivalCommit, ArrivalFeed, Arrived, PageCommit, StoreError, Trim, Wake};
+use anyhook::store::{ArrivalCommit, ArrivalFeed, Arrived, Keep, PageCommit, StoreError, Trim, Wake};
 use anyhook_connectors::model::ObjectType;
+use chrono::TimeDelta;
 
 pub(crate) async fn pages_of_any_size_come_back(world: &World) {
     let webhook = world.webhook().await;
@@ -133,4 +134,44 @@ pub(crate) async fn growth_is_told(world: &World) {
     let conflict = PageCommit { expected_end: 9, pages: vec![page("b")], ..world.page_commit(&webhook, fence).await };
     world.store.commit_page(conflict).await.unwrap_err();
     assert!(wakes.try_recv().is_err(), "what failed is not told");
+}
+
+pub(crate) async fn pages_that_leave_are_kept_apart_for_a_while(world: &World) {
+    let webhook = world.webhook().await;
+    let (feed, fence) = (webhook.feed_id, world.fence(webhook.shard).await);
+    world.log(&webhook, fence, &["0123456789"; 10]).await;
+    let keep = |seconds| Keep { at: at(seconds), life: TimeDelta::seconds(100), bytes_max: 40 };
+    let trim = |before, seconds| Trim { keep: keep(seconds), ..Trim::new(fence, feed, before) };
+    assert_eq!(world.store.trim_log(trim(3, 10)).await, Ok(3));
+    let head = world.store.log_head(feed).await.unwrap();
+    assert_eq!((head.start, head.end, head.bytes), (3, 10, 70), "they are none of the log's bytes");
+    assert_eq!(world.store.log_page(feed, 2).await.unwrap(), None, "nor read by who reads the log");
+    for sequence in 0..10 {
+        assert!(world.store.kept_page(feed, sequence).await.unwrap().is_some(), "{sequence}");
+    }
+    assert_eq!(world.store.kept(feed, at(11)).await.unwrap().gone_at, None);
+    assert_eq!(world.store.trim_log(trim(6, 50)).await, Ok(6));
+    let kept = world.store.kept(feed, at(50)).await.unwrap();
+    assert_eq!((kept.oldest, kept.bytes, kept.gone_at), (2, 40, Some(at(10))));
+    assert_eq!(world.store.kept_page(feed, 1).await.unwrap(), None);
+    // By age, also where nothing moves any more.
+    assert_eq!(world.store.forget_kept(None, keep(109), 99).await, Ok(None));
+    assert_eq!(world.store.kept(feed, at(0)).await.unwrap().oldest, 2);
+    let mut after = None;
+    loop {
+        after = world.store.forget_kept(after, keep(110), 1).await.unwrap();
+        if after.is_none() {
+            break;
+        }
+    }
+    let kept = world.store.kept(feed, at(110)).await.unwrap();
+    assert_eq!((kept.oldest, kept.bytes), (3, 30));
+    world.store.forget_kept(None, keep(150), 99).await.unwrap();
+    let kept = world.store.kept(feed, at(150)).await.unwrap();
+    assert_eq!((kept.oldest, kept.bytes, kept.gone_at), (6, 0, Some(at(50))));
+    assert!(world.store.kept_page(feed, 6).await.unwrap().is_some(), "what is in the log stays");
+    world.store.delete_webhook(webhook.id, at(160)).await.unwrap();
+    assert_eq!(world.store.kept_page(feed, 6).await.unwrap(), None);
+    while world.store.clean_up(1).await.unwrap() {}
+    assert_eq!(world.store.kept(feed, at(150)).await.unwrap(), Default::default());
 }

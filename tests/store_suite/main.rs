@@ -16,6 +16,7 @@ mod ledger;
 mod listings;
 mod log;
 mod notifications;
+mod replays;
 mod same_answers;
 mod sled_only;
 mod sweeps;
@@ -121,6 +122,7 @@ store_suite! {
         an_arrival_pings_feeds,
         a_repeated_delivery_is_known_for_a_while,
         growth_is_told,
+        pages_that_leave_are_kept_apart_for_a_while,
     }
     behind {
         what_is_trimmed_unread_leaves_a_mark,
@@ -142,6 +144,7 @@ store_suite! {
         an_unhealthy_webhook_rests_until_resumed,
         a_paused_webhook_is_not_retried,
         passing_over_records_sends_nothing,
+        a_skipped_batch_is_passed_and_takes_no_outcome,
     }
     listings {
         one_open_job_a_webhook,
@@ -157,12 +160,18 @@ store_suite! {
         what_is_delivered_of_a_job_is_counted,
         the_oldest_job_that_is_over_makes_room,
     }
+    replays {
+        one_at_a_time_and_the_last_is_remembered,
+        a_step_moves_the_replay_and_nothing_else,
+        one_that_is_over_takes_no_step,
+    }
     audit {
         failures_and_successes_do_not_drive_each_other_out,
         empty_runs_are_folded,
         lists_filter_and_come_newest_first,
         ids_find_rows_and_sort_by_time,
         deleted_scopes_are_not_listed,
+        rows_have_an_age,
     }
     notifications {
         what_a_person_does_is_told_once,

@@ -240,11 +240,15 @@ pass_on! {
         reads log_page(feed: FeedId, sequence: u64) -> Option<Vec<u8>>;
         writes commit_arrival(commit: ArrivalCommit) -> Arrived;
         writes trim_log(trim: Trim) -> u64;
+        reads kept(feed: FeedId, now: DateTime<Utc>) -> Kept;
+        reads kept_page(feed: FeedId, sequence: u64) -> Option<Vec<u8>>;
+        writes forget_kept(after: Option<FeedId>, keep: Keep, feeds_max: usize) -> Option<FeedId>;
         reads kept_deletions(feed: FeedId, after: Option<&str>, limit: usize) -> Vec<KeptDeletion>;
     }
     impl Deliveries {
         reads delivery(webhook: WebhookId) -> Option<DeliveryState>;
         writes finish_attempt(finish: AttemptFinish) -> ();
+        writes skip_batch(skip: Skip) -> ();
         reads due_retries(shards: &[ShardId], limit: usize) -> Vec<DueRetry>;
         writes resume_webhook(webhook: WebhookId, now: DateTime<Utc>) -> ();
     }
@@ -263,6 +267,14 @@ pass_on! {
         writes record_call(call: ApiCall) -> ();
         reads api_call(id: &str) -> Option<ApiCall>;
         reads api_calls(workspace: WorkspaceId, query: &ApiCallQuery) -> Vec<ApiCall>;
+        writes forget_calls(before: DateTime<Utc>, rows_max: usize) -> bool;
+    }
+    impl Replays {
+        writes begin_replay(replay: Replay) -> ();
+        reads replay(webhook: WebhookId) -> Option<Replay>;
+        reads open_replays(shard: ShardId, limit: usize) -> Vec<Replay>;
+        writes step_replay(step: ReplayStep) -> ();
+        writes cancel_replay(webhook: WebhookId, now: DateTime<Utc>) -> Replay;
     }
     impl Notifications {
         reads notifications(workspace: WorkspaceId, query: &NotificationQuery) -> Vec<Notification>;

@@ -1,0 +1,282 @@
+//! One replay's loop: reads its parts, sends batch after batch as they were, and keeps how far it is.
+
+use super::attempt::{Batch, Taken, request, row};
+use super::backoff::wait_ms;
+use super::commits::Commits;
+use super::desk::{DeskError, cut_at};
+use super::pages::{PageError, SharedPage};
+use super::pump;
+use super::shared::{Halt, Shared};
+use super::subscriber::Subscriber;
+use super::verdict::{Verdict, judge};
+use crate::log::LogPage;
+use crate::store::{
+    ApiCall, Lease, Position, Replay, ReplayState, ReplayStep, Retry, StoreError, Stream, WebhookHealth,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{HeaderName, HeaderValue};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const REPLAY: HeaderName = HeaderName::from_static("anyhook-replay");
+
+impl From<DeskError> for Halt {
+    fn from(error: DeskError) -> Self {
+        match error {
+            DeskError::Store(error) => error.into(),
+            DeskError::Unfit(reason) => Halt::Later(reason),
+        }
+    }
+}
+
+struct Replayer {
+    shared: Arc<Shared>,
+    subscriber: Subscriber,
+    replay: Replay,
+    page: Option<(u64, Arc<SharedPage>)>,
+    commits: Commits,
+}
+
+/// Sends a replay until it is over or something stops it.
+pub(super) async fn run(shared: Arc<Shared>, replay: Replay) -> Halt {
+    let mut replayer = match Replayer::load(shared, replay).await {
+        Ok(replayer) => replayer,
+        Err(halt) => return halt,
+    };
+    let halt = match replayer.serve().await {
+        Ok(()) => Halt::Idle,
+        Err(halt) => halt,
+    };
+    match replayer.commits.settle().await {
+        Err(kept) if !matches!(halt, Halt::Gone | Halt::Elsewhere) => kept,
+        _ => halt,
+    }
+}
+
+impl Replayer {
+    async fn load(shared: Arc<Shared>, replay: Replay) -> Result<Self, Halt> {
+        let store = &shared.context.store;
+        let webhook = store.webhook(replay.webhook_id).await?.ok_or(Halt::Gone)?;
+        let state = store.delivery(webhook.id).await?.ok_or(Halt::Gone)?;
+        if state.health != WebhookHealth::Healthy {
+            return Err(Halt::Resting);
+        }
+        pump::rest(&shared, &webhook).await?;
+        let subscriber = Subscriber::new(webhook, &shared.context.limits.deliver).map_err(DeskError::from)?;
+        Ok(Replayer { shared, subscriber, replay, page: None, commits: Commits::default() })
+    }
+
+    async fn serve(&mut self) -> Result<(), Halt> {
+        loop {
+            if self.shared.stop.is_cancelled() {
+                return Err(Halt::Stopped);
+            }
+            let Some(part) = self.replay.parts.get(self.replay.part).copied() else {
+                self.commits.settle().await?;
+                return self.step(self.lease()?, ReplayState::Done, 0, None, None).await;
+            };
+            if self.replay.position >= part.span.to {
+                self.replay.part += 1;
+                self.replay.position =
+                    self.replay.parts.get(self.replay.part).map_or(part.span.to, |next| next.span.from);
+                continue;
+            }
+            let Some(page) = self.page(self.replay.position.sequence).await? else {
+                let message = "payloads that were still to be sent again are no longer kept; a back-fill (POST …/backfill) tells their records".to_owned();
+                self.commits.settle().await?;
+                return self.step(self.lease()?, ReplayState::Failed { message }, 0, None, None).await;
+            };
+            let position = self.replay.position;
+            let batch = cut_at(&self.shared, &self.subscriber, &page, Stream::Live, position, part.records)?;
+            if batch.prepared.cut.records == 0 {
+                self.replay.position = batch.next;
+                continue;
+            }
+            self.attempt(batch).await?;
+        }
+    }
+
+    async fn page(&mut self, sequence: u64) -> Result<Option<Arc<SharedPage>>, Halt> {
+        if let Some((known, page)) = &self.page
+            && *known == sequence
+        {
+            return Ok(Some(page.clone()));
+        }
+        let stored = self.shared.context.store.kept_page(self.replay.feed_id, sequence).await?;
+        let Some(stored) = stored else { return Ok(None) };
+        let page = LogPage::decode(&stored, self.shared.pages.page_bytes_max()).map_err(PageError::from)?;
+        let page = Arc::new(SharedPage::alone(page));
+        self.page = Some((sequence, page.clone()));
+        Ok(Some(page))
+    }
+
+    /// Attempts a batch once, in the slots that retries use.
+    async fn attempt(&mut self, batch: Batch) -> Result<(), Halt> {
+        let (slots, host) = (self.shared.slots.clone(), self.subscriber.host.clone());
+        let (slot, kept) = self.commits.beside(slots.acquire(&host, true)).await;
+        kept?;
+        let slot = slot.map_err(|_| Halt::Crowded(host))?;
+        self.look_again().await?;
+        let (shared, context) = (self.shared.clone(), self.shared.context.clone());
+        let workspace = self.subscriber.webhook.workspace_id;
+        let keys = shared.keyring.keys(&*context.store, &context.vault, workspace).await?;
+        let (lease, limits) = (self.lease()?, &context.limits.deliver);
+        let (at, began) = (context.clock.now(), Instant::now());
+        let id = batch.id(&shared.derive, &self.subscriber);
+        let mut sent = request(&self.subscriber, &batch, &id, &keys, at).map_err(DeskError::from)?;
+        sent.headers.insert(REPLAY, HeaderValue::try_from(self.replay.id.to_string()).map_err(DeskError::from)?);
+        sent.deadline = Duration::from_millis(limits.attempt_deadline_ms);
+        sent.body_bytes_max = limits.response_bytes_max;
+        let size_bytes = sent.body.iter().map(|part| part.len() as u64).sum();
+        let (answer, kept) = self.commits.beside(context.destinations.send(sent)).await;
+        drop(slot);
+        kept?;
+
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let attempt = self.replay.retry.as_ref().map_or(0, |retry| retry.attempts) + 1;
+        let taken = Taken { at, duration_ms, size_bytes, attempt };
+        let verdict = judge(&answer, context.clock.now());
+        let error = match &verdict {
+            Verdict::Delivered => None,
+            Verdict::Failed { error, .. } | Verdict::Gone { error } => Some(error.clone()),
+        };
+        let mut call = row(&self.subscriber, &batch, id, &answer, error, taken);
+        if let Some(note) = &mut call.attempt {
+            note.replay = Some(self.replay.id);
+        }
+        self.conclude(lease, &batch, verdict, taken, call).await
+    }
+
+    async fn conclude(
+        &mut self,
+        lease: Lease,
+        batch: &Batch,
+        verdict: Verdict,
+        taken: Taken,
+        call: ApiCall,
+    ) -> Result<(), Halt> {
+        let (error, wait) = match verdict {
+            Verdict::Delivered => {
+                self.replay.retry = None;
+                self.replay.position = batch.next;
+                let step = self.step_of(lease, ReplayState::Running, 1, None, Some(call));
+                let shared = self.shared.clone();
+                self.commits.push(Box::pin(async move { keep(&shared, step).await }));
+                return self.commits.room(self.shared.context.limits.deliver.positions_in_flight_max).await;
+            }
+            Verdict::Gone { error } => (error, None),
+            Verdict::Failed { error, floor_ms, slow } => {
+                let random = &self.shared.context.random;
+                let limits = &self.shared.context.limits.deliver;
+                let wait = wait_ms(limits, taken.attempt, floor_ms, slow, |max| random.up_to(max));
+                (error, wait)
+            }
+        };
+        self.commits.settle().await?;
+        let Some(wait_ms) = wait else {
+            let message = format!("a delivery was not taken after {} attempts: {error}", taken.attempt);
+            return self.step(lease, ReplayState::Failed { message }, 0, Some(error), Some(call)).await;
+        };
+        let retry = self.retry_of(batch, taken, wait_ms);
+        let next_at = retry.next_at;
+        self.replay.retry = Some(retry);
+        self.step(lease, ReplayState::Running, 0, Some(error), Some(call)).await?;
+        Err(Halt::Retry(next_at))
+    }
+
+    fn retry_of(&self, batch: &Batch, taken: Taken, wait_ms: u64) -> Retry {
+        let now = self.shared.context.clock.now();
+        Retry {
+            stream: batch.stream,
+            attempts: taken.attempt,
+            first_at: self.replay.retry.as_ref().map_or(taken.at, |retry| retry.first_at),
+            next_at: now + TimeDelta::milliseconds(i64::try_from(wait_ms).unwrap_or(i64::MAX)),
+            records: batch.prepared.cut.records,
+        }
+    }
+
+    /// What has to be so for an attempt to begin, read at the last moment.
+    async fn look_again(&mut self) -> Result<(), Halt> {
+        if self.shared.stop.is_cancelled() {
+            return Err(Halt::Stopped);
+        }
+        if self.shared.is_failing() {
+            return Err(Halt::Later("the store does not take outcomes".to_owned()));
+        }
+        let store = &self.shared.context.store;
+        let id = self.subscriber.webhook.id;
+        let webhook = store.webhook(id).await?.ok_or(Halt::Gone)?;
+        pump::rest(&self.shared, &webhook).await?;
+        let state = store.delivery(id).await?.ok_or(Halt::Gone)?;
+        if state.health != WebhookHealth::Healthy {
+            return Err(Halt::Resting);
+        }
+        let open = store.replay(id).await?.filter(|replay| replay.is_open() && replay.id == self.replay.id);
+        if open.is_none() {
+            return Err(Halt::Gone);
+        }
+        // Set otherwise meanwhile: begun again with that.
+        if webhook.revision == self.subscriber.webhook.revision { Ok(()) } else { Err(Halt::Yield) }
+    }
+
+    /// The lease, if an attempt that begins now ends within it.
+    fn lease(&self) -> Result<Lease, Halt> {
+        let context = &self.shared.context;
+        let lease = context.leases.lease(self.replay.shard).ok_or(Halt::Elsewhere)?;
+        let deadline = i64::try_from(context.limits.deliver.attempt_deadline_ms).unwrap_or(i64::MAX);
+        let ends_at: DateTime<Utc> = context.clock.now() + TimeDelta::milliseconds(deadline);
+        if ends_at > lease.expires_at {
+            return Err(Halt::Later("the lease ends before an attempt would".to_owned()));
+        }
+        Ok(lease)
+    }
+
+    async fn step(
+        &mut self,
+        lease: Lease,
+        state: ReplayState,
+        repeated: u64,
+        error: Option<String>,
+        call: Option<ApiCall>,
+    ) -> Result<(), Halt> {
+        let is_over = state != ReplayState::Running;
+        keep(&self.shared, self.step_of(lease, state, repeated, error, call)).await?;
+        if is_over { Err(Halt::Idle) } else { Ok(()) }
+    }
+
+    fn step_of(
+        &self,
+        lease: Lease,
+        state: ReplayState,
+        repeated: u64,
+        error: Option<String>,
+        call: Option<ApiCall>,
+    ) -> ReplayStep {
+        let position: Position = self.replay.position;
+        ReplayStep {
+            fence: lease.fence,
+            webhook: self.replay.webhook_id,
+            id: self.replay.id,
+            part: self.replay.part,
+            position,
+            repeated,
+            retry: self.replay.retry.clone(),
+            error,
+            state,
+            at: self.shared.context.clock.now(),
+            call,
+        }
+    }
+}
+
+/// Keeps a step. What is not kept is sent once more, under the same id.
+async fn keep(shared: &Shared, step: ReplayStep) -> Result<(), Halt> {
+    let shard = step.fence.shard;
+    shared.context.store.step_replay(step).await.map_err(|error| {
+        if let StoreError::Fenced(_) = &error {
+            shared.context.leases.lost(shard);
+        }
+        error.into()
+    })
+}

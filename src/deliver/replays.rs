@@ -1,0 +1,146 @@
+//! Replays: what was delivered is sent again beside the live stream. Each has a task of its own with one attempt at a
+//! time, so that a live batch waits for no more than its turn for a slot, and its own retries, so that it waits for none
+//! of these.
+
+use super::replayer;
+use super::shared::{Halt, Shared};
+use crate::ids::WebhookId;
+use crate::store::{Replay, StoreError, Wake};
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The latest that open replays are looked for again.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How long one waits after something did not work.
+const LATER: Duration = Duration::from_secs(1);
+
+/// Open replays of a shard that are looked at.
+const PER_SHARD: usize = 1_000;
+
+/// The replays of this node.
+struct Runner {
+    shared: Arc<Shared>,
+    tasks: JoinSet<(WebhookId, Halt)>,
+    running: HashSet<WebhookId>,
+    /// Those that are not looked at again before then, unless something changes.
+    held: HashMap<WebhookId, Instant>,
+}
+
+/// Sends open replays until told to stop.
+pub(super) async fn run(shared: Arc<Shared>, mut wakes: Receiver<Wake>) {
+    let (tasks, running, held) = (JoinSet::new(), HashSet::new(), HashMap::new());
+    let mut runner = Runner { shared, tasks, running, held };
+    loop {
+        let wait = runner.start_due().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "replays could not be read; they are read again");
+            LATER
+        });
+        if !runner.until_more(&mut wakes, wait).await {
+            break;
+        }
+    }
+    // Attempts that are under way end within their deadline.
+    while runner.tasks.join_next().await.is_some() {}
+}
+
+impl Runner {
+    /// Waits until open replays have to be looked at; false once told to stop.
+    async fn until_more(&mut self, wakes: &mut Receiver<Wake>, wait: Duration) -> bool {
+        let shared = self.shared.clone();
+        let mut leases = shared.context.leases.changes();
+        let timer = shared.context.clock.sleep(wait);
+        tokio::pin!(timer);
+        loop {
+            tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => return false,
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Ok((webhook, halt)) = ended {
+                        self.ended(webhook, halt);
+                    }
+                    return true;
+                }
+                () = leases.changed() => self.held.clear(),
+                wake = wakes.recv() => match wake {
+                    Ok(Wake::WebhookChanged(webhook)) => {
+                        self.held.remove(&webhook);
+                        if !matches!(shared.context.store.replay(webhook).await, Ok(Some(replay)) if replay.is_open()) {
+                            continue;
+                        }
+                    }
+                    Ok(Wake::ConnectionChanged(_)) | Err(RecvError::Lagged(_)) => self.held.clear(),
+                    Ok(_) => continue,
+                    Err(RecvError::Closed) => {
+                        shared.stop.cancelled().await;
+                        return false;
+                    }
+                },
+                () = &mut timer => {}
+            }
+            return true;
+        }
+    }
+
+    fn ended(&mut self, webhook: WebhookId, halt: Halt) {
+        self.running.remove(&webhook);
+        match halt {
+            Halt::Yield | Halt::Retry(_) | Halt::Idle | Halt::Stopped => {}
+            Halt::Later(reason) => {
+                tracing::warn!(webhook_id = %webhook, reason, "a replay waits");
+                self.held.insert(webhook, Instant::now() + LATER);
+            }
+            Halt::Crowded(_) => drop(self.held.insert(webhook, Instant::now() + LATER)),
+            Halt::Resting | Halt::Gone | Halt::Elsewhere => {
+                self.held.insert(webhook, Instant::now() + IDLE);
+            }
+        }
+    }
+
+    /// Starts replays whose time has come, and tells when the next one's does.
+    async fn start_due(&mut self) -> Result<Duration, StoreError> {
+        let context = self.shared.context.clone();
+        let (now, at) = (Instant::now(), context.clock.now());
+        self.held.retain(|_, until| *until > now);
+        let mut wait = IDLE;
+        for shard in context.leases.shards() {
+            for replay in context.store.open_replays(shard, PER_SHARD).await? {
+                let held = self.held.get(&replay.webhook_id).map(|until| *until - now);
+                let away = held.unwrap_or_default().max(wait_of(&replay, at, &self.shared));
+                if self.running.contains(&replay.webhook_id) {
+                    continue;
+                }
+                if !away.is_zero() {
+                    wait = wait.min(away);
+                } else if self.running.len() < context.limits.deliver.replays_max {
+                    self.start(replay);
+                }
+            }
+        }
+        Ok(wait)
+    }
+
+    fn start(&mut self, replay: Replay) {
+        self.running.insert(replay.webhook_id);
+        let (shared, webhook) = (self.shared.clone(), replay.webhook_id);
+        self.tasks.spawn(async move {
+            let halt = AssertUnwindSafe(replayer::run(shared, replay)).catch_unwind().await;
+            (webhook, halt.unwrap_or_else(|_| Halt::Later("a replay broke: this is a bug".to_owned())))
+        });
+    }
+}
+
+/// A time further away than any wait can be was written by a clock that was wrong.
+fn wait_of(replay: &Replay, now: DateTime<Utc>, shared: &Shared) -> Duration {
+    let away = replay.retry.as_ref().and_then(|retry| (retry.next_at - now).to_std().ok()).unwrap_or_default();
+    let longest = Duration::from_millis(super::backoff::wait_max_ms(&shared.context.limits.deliver));
+    if away > longest { Duration::ZERO } else { away }
+}
