@@ -3,9 +3,11 @@
 use super::attempt::{Batch, Taken, request, row};
 use super::backoff::wait_ms;
 use super::commits::Commits;
+use super::derive::DeliveryId;
 use super::desk::{DeskError, cut_at};
 use super::pages::{PageError, SharedPage};
 use super::pump;
+use super::rendering::rendered;
 use super::shared::{Halt, Shared};
 use super::subscriber::Subscriber;
 use super::verdict::{Verdict, judge};
@@ -63,7 +65,7 @@ impl Replayer {
             return Err(Halt::Resting);
         }
         pump::rest(&shared, &webhook).await?;
-        let subscriber = Subscriber::new(webhook, &shared.context.limits.deliver).map_err(DeskError::from)?;
+        let subscriber = Subscriber::new(webhook, &shared.outputs, &shared.context).map_err(DeskError::from)?;
         Ok(Replayer { shared, subscriber, replay, page: None, commits: Commits::default() })
     }
 
@@ -83,9 +85,9 @@ impl Replayer {
                 continue;
             }
             let Some(page) = self.page(self.replay.position.sequence).await? else {
-                let message = "payloads that were still to be sent again are no longer kept; a back-fill (POST …/backfill) tells their records".to_owned();
-                self.commits.settle().await?;
-                return self.step(self.lease()?, ReplayState::Failed { message }, 0, None, None).await;
+                let gone = "payloads that were still to be sent again are no longer kept";
+                let id = self.subscriber.webhook.id;
+                return self.fail(format!("{gone}; POST /unified/webhook/{id}/backfill tells their records")).await;
             };
             let position = self.replay.position;
             let batch = cut_at(&self.shared, &self.subscriber, &page, Stream::Live, position, part.records)?;
@@ -93,7 +95,13 @@ impl Replayer {
                 self.replay.position = batch.next;
                 continue;
             }
-            self.attempt(batch).await?;
+            let id = batch.id(&self.shared.derive, &self.subscriber);
+            match rendered(batch.clone(), &id, &self.subscriber) {
+                Ok(Some(batch)) => self.attempt(batch, id).await?,
+                // Nothing was sent of it then, nor is it now.
+                Ok(None) => self.replay.position = batch.next,
+                Err(error) => return self.fail(error.to_string()).await,
+            }
         }
     }
 
@@ -111,8 +119,15 @@ impl Replayer {
         Ok(Some(page))
     }
 
+    /// Ends it: it cannot go on.
+    async fn fail(&mut self, message: String) -> Result<(), Halt> {
+        self.commits.settle().await?;
+        self.replay.retry = None;
+        self.step(self.lease()?, ReplayState::Failed { message }, 0, None, None).await
+    }
+
     /// Attempts a batch once, in the slots that retries use.
-    async fn attempt(&mut self, batch: Batch) -> Result<(), Halt> {
+    async fn attempt(&mut self, batch: Batch, id: DeliveryId) -> Result<(), Halt> {
         let (slots, host) = (self.shared.slots.clone(), self.subscriber.host.clone());
         let (slot, kept) = self.commits.beside(slots.acquire(&host, true)).await;
         kept?;
@@ -123,7 +138,6 @@ impl Replayer {
         let keys = shared.keyring.keys(&*context.store, &context.vault, workspace).await?;
         let (lease, limits) = (self.lease()?, &context.limits.deliver);
         let (at, began) = (context.clock.now(), Instant::now());
-        let id = batch.id(&shared.derive, &self.subscriber);
         let mut sent = request(&self.subscriber, &batch, &id, &keys, at).map_err(DeskError::from)?;
         sent.headers.insert(REPLAY, HeaderValue::try_from(self.replay.id.to_string()).map_err(DeskError::from)?);
         sent.deadline = Duration::from_millis(limits.attempt_deadline_ms);

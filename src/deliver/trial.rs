@@ -5,6 +5,7 @@ use super::derive::DeliveryId;
 use super::desk::{Desk, DeskError, cut_at};
 use super::keys::Keyring;
 use super::pages::{PageError, SharedPage};
+use super::rendering::rendered;
 use super::subscriber::Subscriber;
 use super::verdict::{Verdict, judge};
 use crate::log::{Found, LogPage, LogPageBuilder, PageMeta};
@@ -29,12 +30,15 @@ impl Desk {
         let (shared, context) = (&self.shared, &self.shared.context);
         let limits = &context.limits.deliver;
         let at = context.clock.now();
-        let mut subscriber = Subscriber::new(webhook.clone(), limits)?;
+        let mut subscriber = Subscriber::new(webhook.clone(), &shared.outputs, context)?;
         subscriber.envelope.mark_test();
         let page = SharedPage::alone(self.sample_page(webhook, at)?);
         let batch = cut_at(shared, &subscriber, &page, Stream::Live, Position::default(), None)?;
         let keys = Keyring::default().keys(&*context.store, &context.vault, webhook.workspace_id).await?;
         let id = self.random_id()?;
+        let nothing =
+            || DeskError::Unfit("the webhook's template makes nothing of a sample; nothing was sent".to_owned());
+        let batch = rendered(batch, &id, &subscriber)?.ok_or_else(nothing)?;
         let mut sent = request(&subscriber, &batch, &id, &keys, at)?;
         mark(&mut sent);
         sent.deadline = Duration::from_millis(limits.attempt_deadline_ms);
