@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, DeskError, cut_at};
 use super::pages::{PageError, SharedPage};
-use super::subscriber::Subscriber;
+use super::subscriber::{Served, Subscriber};
 use crate::log::LogPage;
 use crate::store::{Position, ReplayPart, Span, StoreError, Stream, Webhook};
 use chrono::{DateTime, Utc};
@@ -50,7 +50,8 @@ impl Desk {
     /// Counts the deliveries of a range. Pages from before the webhook was made were never its own.
     async fn count(&self, webhook: &Webhook, span: Span) -> Result<Plan, DeskError> {
         let (shared, limits) = (&self.shared, &self.shared.context.limits.deliver);
-        let subscriber = Subscriber::new(webhook.clone(), &shared.outputs, &shared.context)?;
+        let subscriber =
+            Subscriber::new(Served { webhook: webhook.clone(), destination: None }, &shared.outputs, &shared.context)?;
         let (mut position, mut from, mut deliveries) = (span.from, None, 0);
         while position < span.to {
             let stored = shared.context.store.kept_page(webhook.feed_id, position.sequence).await?;

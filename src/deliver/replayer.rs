@@ -9,7 +9,7 @@ use super::pages::{PageError, SharedPage};
 use super::pump;
 use super::rendering::rendered;
 use super::shared::{Halt, Shared};
-use super::subscriber::Subscriber;
+use super::subscriber::{Served, Subscriber};
 use super::verdict::{Verdict, judge};
 use crate::log::LogPage;
 use crate::store::{
@@ -59,13 +59,13 @@ pub(super) async fn run(shared: Arc<Shared>, replay: Replay) -> Halt {
 impl Replayer {
     async fn load(shared: Arc<Shared>, replay: Replay) -> Result<Self, Halt> {
         let store = &shared.context.store;
-        let webhook = store.webhook(replay.webhook_id).await?.ok_or(Halt::Gone)?;
-        let state = store.delivery(webhook.id).await?.ok_or(Halt::Gone)?;
+        let served = Served::read(&**store, replay.webhook_id).await?.ok_or(Halt::Gone)?;
+        let state = store.delivery(replay.webhook_id).await?.ok_or(Halt::Gone)?;
         if state.health != WebhookHealth::Healthy {
             return Err(Halt::Resting);
         }
-        pump::rest(&shared, &webhook).await?;
-        let subscriber = Subscriber::new(webhook, &shared.outputs, &shared.context).map_err(DeskError::from)?;
+        pump::rest(&shared, &served).await?;
+        let subscriber = Subscriber::new(served, &shared.outputs, &shared.context).map_err(DeskError::from)?;
         Ok(Replayer { shared, subscriber, replay, page: None, commits: Commits::default() })
     }
 
@@ -220,8 +220,8 @@ impl Replayer {
         }
         let store = &self.shared.context.store;
         let id = self.subscriber.webhook.id;
-        let webhook = store.webhook(id).await?.ok_or(Halt::Gone)?;
-        pump::rest(&self.shared, &webhook).await?;
+        let served = Served::read(&**store, id).await?.ok_or(Halt::Gone)?;
+        pump::rest(&self.shared, &served).await?;
         let state = store.delivery(id).await?.ok_or(Halt::Gone)?;
         if state.health != WebhookHealth::Healthy {
             return Err(Halt::Resting);
@@ -231,7 +231,7 @@ impl Replayer {
             return Err(Halt::Gone);
         }
         // Set otherwise meanwhile: begun again with that.
-        if webhook.revision == self.subscriber.webhook.revision { Ok(()) } else { Err(Halt::Yield) }
+        if served.webhook.revision == self.subscriber.webhook.revision { Ok(()) } else { Err(Halt::Yield) }
     }
 
     /// The lease, if an attempt that begins now ends within it.

@@ -6,7 +6,7 @@ use super::desk::{Desk, DeskError, cut_at};
 use super::keys::Keyring;
 use super::pages::{PageError, SharedPage};
 use super::rendering::rendered;
-use super::subscriber::Subscriber;
+use super::subscriber::{Served, Subscriber};
 use super::verdict::{Verdict, judge};
 use crate::log::{Found, LogPage, LogPageBuilder, PageMeta};
 use crate::outbound::OutboundRequest;
@@ -30,7 +30,8 @@ impl Desk {
         let (shared, context) = (&self.shared, &self.shared.context);
         let limits = &context.limits.deliver;
         let at = context.clock.now();
-        let mut subscriber = Subscriber::new(webhook.clone(), &shared.outputs, context)?;
+        let mut subscriber =
+            Subscriber::new(Served { webhook: webhook.clone(), destination: None }, &shared.outputs, context)?;
         subscriber.envelope.mark_test();
         let page = SharedPage::alone(self.sample_page(webhook, at)?);
         let batch = cut_at(shared, &subscriber, &page, Stream::Live, Position::default(), None)?;
