@@ -1,20 +1,18 @@
 //! One replay's loop: reads its parts, sends batch after batch as they were, and keeps how far it is.
 
 use super::attempt::{Batch, Taken, request, row};
-use super::backoff::wait_ms;
 use super::commits::Commits;
 use super::derive::DeliveryId;
 use super::desk::{DeskError, cut_at};
 use super::pages::{PageError, SharedPage};
 use super::pump;
 use super::rendering::rendered;
+use super::send::{retry_of, wait_after};
 use super::shared::{Halt, Shared};
 use super::subscriber::{Served, Subscriber};
 use super::verdict::{Verdict, judge};
 use crate::log::LogPage;
-use crate::store::{
-    ApiCall, Lease, Position, Replay, ReplayState, ReplayStep, Retry, StoreError, Stream, WebhookHealth,
-};
+use crate::store::{ApiCall, Lease, Position, Replay, ReplayState, ReplayStep, StoreError, Stream, WebhookHealth};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
@@ -180,34 +178,22 @@ impl Replayer {
                 return self.commits.room(self.shared.context.limits.deliver.positions_in_flight_max).await;
             }
             Verdict::Gone { error } => (error, None),
-            Verdict::Failed { error, floor_ms, slow } => {
-                let random = &self.shared.context.random;
-                let limits = &self.shared.context.limits.deliver;
-                let wait = wait_ms(limits, taken.attempt, floor_ms, slow, |max| random.up_to(max));
-                (error, wait)
+            Verdict::Failed { error, hint } => {
+                let (context, webhook) = (&self.shared.context, &self.subscriber.webhook);
+                (error, wait_after(context, webhook, self.replay.retry.as_ref(), taken, hint).await)
             }
         };
         self.commits.settle().await?;
-        let Some(wait_ms) = wait else {
+        let Some(wait) = wait else {
             let message = format!("a delivery was not taken after {} attempts: {error}", taken.attempt);
             return self.step(lease, ReplayState::Failed { message }, 0, Some(error), Some(call)).await;
         };
-        let retry = self.retry_of(batch, taken, wait_ms);
+        let now = self.shared.context.clock.now();
+        let retry = retry_of(self.replay.retry.as_ref(), batch, taken, wait, now);
         let next_at = retry.next_at;
         self.replay.retry = Some(retry);
         self.step(lease, ReplayState::Running, 0, Some(error), Some(call)).await?;
         Err(Halt::Retry(next_at))
-    }
-
-    fn retry_of(&self, batch: &Batch, taken: Taken, wait_ms: u64) -> Retry {
-        let now = self.shared.context.clock.now();
-        Retry {
-            stream: batch.stream,
-            attempts: taken.attempt,
-            first_at: self.replay.retry.as_ref().map_or(taken.at, |retry| retry.first_at),
-            next_at: now + TimeDelta::milliseconds(i64::try_from(wait_ms).unwrap_or(i64::MAX)),
-            records: batch.prepared.cut.records,
-        }
     }
 
     /// What has to be so for an attempt to begin, read at the last moment.

@@ -141,6 +141,6 @@ impl Runner {
 /// A time further away than any wait can be was written by a clock that was wrong.
 fn wait_of(replay: &Replay, now: DateTime<Utc>, shared: &Shared) -> Duration {
     let away = replay.retry.as_ref().and_then(|retry| (retry.next_at - now).to_std().ok()).unwrap_or_default();
-    let longest = Duration::from_millis(super::backoff::wait_max_ms(&shared.context.limits.deliver));
+    let longest = Duration::from_millis(super::backoff::wait_max_ms(&shared.context.limits));
     if away > longest { Duration::ZERO } else { away }
 }

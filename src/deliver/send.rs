@@ -5,8 +5,9 @@ use super::backoff::{Hint, Tried, Wait, next_wait};
 use super::pump::Pump;
 use super::shared::Halt;
 use super::verdict::{Verdict, judge};
-use crate::store::{ApiCall, Lease, Outcome, Retry};
-use chrono::TimeDelta;
+use crate::context::Context;
+use crate::store::{ApiCall, Lease, Outcome, Retry, Webhook};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -60,17 +61,21 @@ impl Pump {
                 return self.delivered(lease, &batch, call).await;
             }
             Verdict::Gone { error } => (error.clone(), Outcome::Unhealthy { message: error }, Halt::Resting),
-            Verdict::Failed { error, hint } => match self.next_wait(taken, hint).await {
-                Some(wait) => {
-                    let retry = self.retry_of(&batch, taken, wait);
-                    let next_at = retry.next_at;
-                    (error, Outcome::Retry(retry), Halt::Retry(next_at))
+            Verdict::Failed { error, hint } => {
+                match wait_after(&self.shared.context, &self.subscriber.webhook, self.retry.as_ref(), taken, hint).await
+                {
+                    Some(wait) => {
+                        let now = self.shared.context.clock.now();
+                        let retry = retry_of(self.retry.as_ref(), &batch, taken, wait, now);
+                        let next_at = retry.next_at;
+                        (error, Outcome::Retry(retry), Halt::Retry(next_at))
+                    }
+                    None => {
+                        let message = exhausted(taken.attempt, &error);
+                        (error, Outcome::Unhealthy { message }, Halt::Resting)
+                    }
                 }
-                None => {
-                    let message = exhausted(taken.attempt, &error);
-                    (error, Outcome::Unhealthy { message }, Halt::Resting)
-                }
-            },
+            }
         };
         self.warn(&outcome, taken, &error);
         // The outcome stands at the position that is reached so far, so that is kept first: kept later, it would count
@@ -80,46 +85,6 @@ impl Pump {
         let finish = self.finish(lease, outcome, Some(call));
         self.shared.clone().keep(finish).await?;
         Err(halt)
-    }
-
-    async fn next_wait(&mut self, taken: Taken, hint: Hint) -> Option<Wait> {
-        let own = self.own_schedule().await;
-        let (quick, was_quick) = self.retry.as_ref().map_or((0, false), |retry| (retry.quick, retry.is_quick));
-        let tried = Tried { attempts: taken.attempt, quick, was_quick };
-        let (limits, random) = (&self.shared.context.limits, &self.shared.context.random);
-        let schedule = own.as_deref().unwrap_or(&limits.deliver.retry_schedule_ms);
-        next_wait(limits, schedule, tried, hint, |max| random.up_to(max))
-    }
-
-    /// The waits that the webhook, else its workspace, sets apart from the server's. Asked for only when an attempt has
-    /// failed, so that no delivery that works reads a row for it.
-    async fn own_schedule(&mut self) -> Option<Vec<u64>> {
-        let webhook = &self.subscriber.webhook;
-        if webhook.delivery.retry_schedule_ms.is_some() {
-            return webhook.delivery.retry_schedule_ms.clone();
-        }
-        match self.shared.context.store.workspace(webhook.workspace_id).await {
-            Ok(workspace) => workspace.and_then(|workspace| workspace.delivery.retry_schedule_ms),
-            Err(error) => {
-                tracing::warn!(webhook_id = %webhook.id, %error, "the workspace cannot be read; the server's schedule is used");
-                None
-            }
-        }
-    }
-
-    fn retry_of(&self, batch: &Batch, taken: Taken, wait: Wait) -> Retry {
-        let before = self.retry.as_ref();
-        let is_quick = matches!(wait, Wait::Quick(_));
-        let wait = TimeDelta::milliseconds(i64::try_from(wait.ms()).unwrap_or(i64::MAX));
-        Retry {
-            stream: batch.stream,
-            attempts: taken.attempt,
-            first_at: before.map_or(taken.at, |retry| retry.first_at),
-            next_at: self.shared.context.clock.now() + wait,
-            records: batch.prepared.cut.records,
-            quick: before.map_or(0, |retry| retry.quick) + u32::from(is_quick),
-            is_quick,
-        }
     }
 
     fn warn(&self, outcome: &Outcome, taken: Taken, error: &str) {
@@ -132,6 +97,51 @@ impl Pump {
                 tracing::warn!(%webhook_id, attempt, duration_ms, error, "a delivery failed; the webhook is unhealthy now")
             }
         }
+    }
+}
+
+/// How long to wait after an attempt that failed; none once the schedule is exhausted.
+pub(super) async fn wait_after(
+    context: &Context,
+    webhook: &Webhook,
+    retry: Option<&Retry>,
+    taken: Taken,
+    hint: Hint,
+) -> Option<Wait> {
+    let own = own_schedule(context, webhook).await;
+    let (quick, was_quick) = retry.map_or((0, false), |retry| (retry.quick, retry.is_quick));
+    let tried = Tried { attempts: taken.attempt, quick, was_quick };
+    let schedule = own.as_deref().unwrap_or(&context.limits.deliver.retry_schedule_ms);
+    next_wait(&context.limits, schedule, tried, hint, |max| context.random.up_to(max))
+}
+
+/// The waits that the webhook, else its workspace, sets apart from the server's. Asked for only when an attempt has
+/// failed, so that no delivery that works reads a row for it.
+async fn own_schedule(context: &Context, webhook: &Webhook) -> Option<Vec<u64>> {
+    if webhook.delivery.retry_schedule_ms.is_some() {
+        return webhook.delivery.retry_schedule_ms.clone();
+    }
+    match context.store.workspace(webhook.workspace_id).await {
+        Ok(workspace) => workspace.and_then(|workspace| workspace.delivery.retry_schedule_ms),
+        Err(error) => {
+            tracing::warn!(webhook_id = %webhook.id, %error, "the workspace cannot be read; the server's schedule is used");
+            None
+        }
+    }
+}
+
+/// A batch that was attempted in vain, `before` being how it stood.
+pub(super) fn retry_of(before: Option<&Retry>, batch: &Batch, taken: Taken, wait: Wait, now: DateTime<Utc>) -> Retry {
+    let is_quick = matches!(wait, Wait::Quick(_));
+    let wait = TimeDelta::milliseconds(i64::try_from(wait.ms()).unwrap_or(i64::MAX));
+    Retry {
+        stream: batch.stream,
+        attempts: taken.attempt,
+        first_at: before.map_or(taken.at, |retry| retry.first_at),
+        next_at: now + wait,
+        records: batch.prepared.cut.records,
+        quick: before.map_or(0, |retry| retry.quick) + u32::from(is_quick),
+        is_quick,
     }
 }
 

@@ -169,6 +169,7 @@ async fn a_replay_that_fails_holds_up_nothing_and_outlives_a_crash() {
     // No wait is as long by these limits: such a time is taken for a wrong clock's.
     limits.deliver.retry_schedule_ms = vec![10];
     limits.deliver.retry_after_max_ms = 10;
+    limits.api.retry_wait_max_ms = 10;
     world.context.limits = Arc::new(limits);
     let engine = world.start();
     let done = until(&world, &webhook, "done").await;
