@@ -88,22 +88,27 @@ impl Server {
         let store = open(settings).await?;
         let (_, made) = bootstrap::workspace(&*store, &vault, &clock, &random, settings).await?;
         let guards = Guards {
-            destinations: Guard::new(settings.destinations_allow.clone()),
+            destinations: Guard::new(settings.destinations_allow.clone())
+                .with_ports(settings.destinations_ports.clone())
+                .with_https_only(settings.destinations_https_only),
             vendors: Guard::new(settings.vendors_allow.clone()),
         };
         let url = format!("http://{}", reachable(address));
         let node = NodeId::new(&clock, &random)?;
-        let limits = &settings.limits;
+        let (limits, proxy) = (&settings.limits, &settings.egress_proxy);
         let context = Context {
             leases: Arc::new(LeaseKeeper::new(node, limits.store.lease_ttl_ms)),
             store,
             clock,
             random,
             vault: Arc::new(vault),
-            vendors: Arc::new(HttpClient::new(guards.vendors.clone(), ClientOptions::for_vendors(&limits.poll))?),
+            vendors: Arc::new(HttpClient::new(
+                guards.vendors.clone(),
+                ClientOptions::for_vendors(&limits.poll).through(proxy.clone()),
+            )?),
             destinations: Arc::new(HttpClient::new(
                 guards.destinations.clone(),
-                ClientOptions::for_destinations(&limits.deliver),
+                ClientOptions::for_destinations(&limits.deliver).through(proxy.clone()),
             )?),
             limits: Arc::new(limits.clone()),
             public_url: settings.public_url.clone().unwrap_or_else(|| url.clone()).into(),

@@ -14,6 +14,7 @@ mod tests;
 pub use error::SettingsError;
 
 use crate::limits::Limits;
+use crate::outbound::{EgressProxy, Ports};
 use error::invalid;
 use ipnet::IpNet;
 use names::Setting;
@@ -97,8 +98,14 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Private networks that hook URLs may reach.
     pub destinations_allow: Vec<IpNet>,
+    /// Ports that hook URLs may reach; all but those of other protocols where none is listed.
+    pub destinations_ports: Ports,
+    /// True if hook URLs must be https.
+    pub destinations_https_only: bool,
     /// Private networks that a connection's `auth.api_url` may reach.
     pub vendors_allow: Vec<IpNet>,
+    /// What requests to destinations and vendors go through.
+    pub egress_proxy: Option<EgressProxy>,
     /// The apps that are registered at vendors, for consent by OAuth 2.
     pub oauth_clients: Vec<OAuthClient>,
     /// How long a drain may take before what is left is dropped, in milliseconds.
@@ -122,7 +129,10 @@ impl Default for Settings {
             master_key: None,
             public_url: None,
             destinations_allow: Vec::new(),
+            destinations_ports: Ports::default(),
+            destinations_https_only: false,
             vendors_allow: Vec::new(),
+            egress_proxy: None,
             oauth_clients: Vec::new(),
             drain_deadline_ms: 20_000,
             log_filter: "info".to_owned(),
@@ -188,6 +198,13 @@ impl Settings {
             }
             "public_url" => self.public_url = Some(value::url(text).map_err(|expected| invalid(name, expected))?),
             "destinations_allow" => self.destinations_allow = value::networks(value).map_err(|e| invalid(name, e))?,
+            "destinations_ports" => self.destinations_ports = value::ports(value).map_err(|e| invalid(name, e))?,
+            "destinations_https_only" => self.destinations_https_only = value.as_bool().unwrap_or_default(),
+            "egress_proxy" => {
+                let proxy = EgressProxy::parse(text);
+                self.egress_proxy =
+                    Some(proxy.ok_or_else(|| fail("the URL of an HTTP proxy, such as http://proxy:3128"))?);
+            }
             "vendors_allow" => self.vendors_allow = value::networks(value).map_err(|e| invalid(name, e))?,
             "oauth_clients" => self.oauth_clients = value::oauth_clients(value).map_err(|e| invalid(name, e))?,
             "drain_deadline_ms" => {

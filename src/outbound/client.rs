@@ -2,7 +2,8 @@
 
 use super::body::body;
 use super::failure::{Phase, reason, translate};
-use super::guard::Guard;
+use super::guard::{Guard, Refused};
+use super::proxy::EgressProxy;
 use super::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
 use crate::limits::{DeliverLimits, PollLimits};
 use async_trait::async_trait;
@@ -30,13 +31,15 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// From connecting to the head of the answer; none where it may take as long as the whole.
     pub first_byte_timeout: Option<Duration>,
+    /// What all requests go through; none where they go out by themselves.
+    pub egress_proxy: Option<EgressProxy>,
 }
 
 impl ClientOptions {
     /// For vendors: compressed answers are asked for.
     pub fn for_vendors(limits: &PollLimits) -> Self {
         let connect_timeout = Duration::from_millis(limits.connect_timeout_ms);
-        ClientOptions { gzip: true, connect_timeout, first_byte_timeout: None }
+        ClientOptions { gzip: true, connect_timeout, first_byte_timeout: None, egress_proxy: None }
     }
 
     /// For destinations: no compression is asked for, and none unpacked.
@@ -46,7 +49,14 @@ impl ClientOptions {
             gzip: false,
             connect_timeout: Duration::from_millis(limits.connect_timeout_ms),
             first_byte_timeout: first_byte_ms.map(Duration::from_millis),
+            egress_proxy: None,
         }
+    }
+
+    /// The same, through this proxy.
+    #[must_use]
+    pub fn through(self, egress_proxy: Option<EgressProxy>) -> Self {
+        ClientOptions { egress_proxy, ..self }
     }
 }
 
@@ -57,6 +67,7 @@ pub struct HttpClient {
     guard: Guard,
     connect_timeout: Duration,
     first_byte_timeout: Option<Duration>,
+    is_proxied: bool,
 }
 
 impl HttpClient {
@@ -73,11 +84,18 @@ impl HttpClient {
     /// A client with options of one's own.
     pub fn new(guard: Guard, options: ClientOptions) -> Result<Self, OutboundError> {
         install_tls();
-        let client = Client::builder()
-            .dns_resolver(Arc::new(guard.clone()))
+        let broken = |error: reqwest::Error| OutboundError::Connect(reason(&error));
+        // Another proxy, such as one that the environment names, would look up names past the guard.
+        let way_out = Client::builder().no_proxy();
+        let way_out = match &options.egress_proxy {
+            Some(egress) => {
+                way_out.proxy(egress.proxy().map_err(broken)?).dns_resolver(Arc::new(egress.resolver(&guard)))
+            }
+            None => way_out.dns_resolver(Arc::new(guard.clone())),
+        };
+        let client = way_out
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
-            .no_proxy() // a proxy would look up names past the guard
             .http1_only()
             .tcp_nodelay(true)
             .gzip(options.gzip)
@@ -86,9 +104,9 @@ impl HttpClient {
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
             .user_agent(USER_AGENT)
             .build()
-            .map_err(|error| OutboundError::Connect(reason(&error)))?;
-        let ClientOptions { connect_timeout, first_byte_timeout, .. } = options;
-        Ok(HttpClient { client, guard, connect_timeout, first_byte_timeout })
+            .map_err(broken)?;
+        let ClientOptions { connect_timeout, first_byte_timeout, egress_proxy, .. } = options;
+        Ok(HttpClient { client, guard, connect_timeout, first_byte_timeout, is_proxied: egress_proxy.is_some() })
     }
 
     fn failed(&self, error: reqwest::Error, phase: Phase) -> OutboundError {
@@ -99,9 +117,14 @@ impl HttpClient {
 #[async_trait]
 impl Outbound for HttpClient {
     async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
-        self.guard.check_url(&request.url).map_err(|refused| OutboundError::Forbidden(refused.to_string()))?;
+        let forbidden = |refused: Refused| OutboundError::Forbidden(refused.to_string());
+        self.guard.check_url(&request.url).map_err(forbidden)?;
         let (deadline, began) = (request.deadline, Instant::now());
         let head_in = self.first_byte_timeout.unwrap_or(deadline).min(deadline);
+        if self.is_proxied {
+            let checked = timeout_at(began + head_in, self.guard.check_name(&request.url)).await;
+            checked.map_err(|_| OutboundError::FirstByte(head_in))?.map_err(forbidden)?;
+        }
         let sent = self.client.request(request.method, request.url).headers(request.headers).body(body(request.body));
         let mut response = timeout_at(began + head_in, sent.send())
             .await

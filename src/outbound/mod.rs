@@ -3,12 +3,19 @@
 //!
 //! Whoever sends says how long it may take and how much of the answer is read. Redirects are never followed.
 
+mod addresses;
 mod body;
 mod client;
 mod failure;
 pub mod guard;
+mod lookup;
+mod ports;
+mod proxy;
 
 pub use client::{ClientOptions, HttpClient};
+pub use lookup::Lookup;
+pub use ports::Ports;
+pub use proxy::EgressProxy;
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -2,7 +2,7 @@
 
 use super::error::PollError;
 use crate::context::Context;
-use crate::outbound::OutboundRequest;
+use crate::outbound::{OutboundError, OutboundRequest};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
@@ -54,7 +54,13 @@ pub async fn ask(context: &Context, vendor: &str, url: &str, fields: &[(&str, &s
         body_bytes_max: ANSWER_BYTES_MAX,
     };
     let answer = context.vendors.send(request).await;
-    let answer = answer.map_err(|error| PollError::Transient(format!("{vendor}: {error}")))?;
+    let answer = answer.map_err(|error| match error {
+        OutboundError::Forbidden(reason) => PollError::permanent(
+            "address_forbidden",
+            format!("auth.token_url may not be reached ({reason}); allow it by ANYHOOK_VENDORS_ALLOW if it is yours"),
+        ),
+        other => PollError::Transient(format!("{vendor}: {other}")),
+    })?;
     match answer.status {
         200..=299 => serde_json::from_slice(&answer.body).map_err(|_| {
             PollError::Transient(format!("{vendor}'s token endpoint gave no token as RFC 6749 describes it"))

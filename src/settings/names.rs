@@ -13,6 +13,7 @@ pub(super) enum Kind {
     Number,
     Texts,
     Numbers,
+    Flag,
 }
 
 #[derive(Debug, Clone)]
@@ -34,7 +35,10 @@ const OWN: &[(&str, Kind)] = &[
     ("master_key", Kind::Text),
     ("public_url", Kind::Text),
     ("destinations_allow", Kind::Texts),
+    ("destinations_ports", Kind::Texts),
+    ("destinations_https_only", Kind::Flag),
     ("vendors_allow", Kind::Texts),
+    ("egress_proxy", Kind::Text),
     ("oauth_clients", Kind::Texts),
     ("drain_deadline_ms", Kind::Number),
     ("log.filter", Kind::Text),

@@ -155,6 +155,35 @@ fn networks_and_urls_are_read_and_secrets_are_not_shown() {
 }
 
 #[test]
+fn where_requests_may_go_and_through_what_is_read() {
+    let environment = [
+        ("ANYHOOK_DESTINATIONS_PORTS", "443, 8000-8999"),
+        ("ANYHOOK_DESTINATIONS_HTTPS_ONLY", "true"),
+        ("ANYHOOK_EGRESS_PROXY", "http://us:pass-word@proxy.example:3128"),
+    ];
+    let settings = load("", &environment, &[]).unwrap();
+    assert_eq!(settings.destinations_ports, Ports::new(vec![443..=443, 8000..=8999]));
+    assert!(settings.destinations_https_only);
+    let shown = format!("{:?}", settings.egress_proxy);
+    assert!(shown.contains("proxy.example") && !shown.contains("pass-word"), "{shown}");
+    let file = "destinations_ports = [\"8080\"]\ndestinations_https_only = false";
+    assert_eq!(load(file, &[], &[]).unwrap().destinations_ports, Ports::new(vec![8080..=8080]));
+    for (variable, value) in [
+        ("ANYHOOK_DESTINATIONS_PORTS", "https"),
+        ("ANYHOOK_DESTINATIONS_PORTS", "0"),
+        ("ANYHOOK_DESTINATIONS_PORTS", "9-8"),
+        ("ANYHOOK_DESTINATIONS_PORTS", "65536"),
+        ("ANYHOOK_DESTINATIONS_HTTPS_ONLY", "maybe"),
+        ("ANYHOOK_EGRESS_PROXY", "socks5://u:pass-word@proxy:1080"),
+        ("ANYHOOK_EGRESS_PROXY", "http://u:pass-word@proxy:3128/path"),
+        ("ANYHOOK_EGRESS_PROXY", "proxy:3128"),
+    ] {
+        let error = load("", &[(variable, value)], &[]).unwrap_err();
+        assert!(error.starts_with(&format!("{variable} must be ")) && !error.contains("pass-word"), "{error}");
+    }
+}
+
+#[test]
 fn what_kubernetes_sets_for_a_service_of_our_name_is_not_ours() {
     let environment = [
         ("ANYHOOK_SERVICE_HOST", "10.0.0.11"),

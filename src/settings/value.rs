@@ -2,12 +2,15 @@
 
 use super::names::Kind;
 use super::{OAuthClient, Secret};
+use crate::outbound::Ports;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use toml::{Table, Value};
 use url::Url;
 
 const NUMBER: &str = "a whole number";
+const FLAG: &str = "true or false";
+const PORTS: &str = "a list of ports and ranges of them, such as 443,8000-8999";
 const NETWORKS: &str = "a list of networks, such as 10.0.0.0/8,192.168.1.7";
 
 /// The items of a list that is written in one line, divided by commas.
@@ -29,6 +32,7 @@ pub(super) fn parse(kind: Kind, text: &str) -> Result<Value, &'static str> {
             let numbers: Option<Vec<Value>> = items(text).map(number).collect();
             numbers.map(Value::Array).ok_or("whole numbers divided by commas")
         }
+        Kind::Flag => text.trim().parse().map(Value::Boolean).map_err(|_| FLAG),
     }
 }
 
@@ -40,10 +44,12 @@ pub(super) fn check_kind(kind: Kind, value: &Value) -> Result<(), &'static str> 
         Kind::Number if value.is_integer() => Ok(()),
         Kind::Texts if all(Value::is_str) => Ok(()),
         Kind::Numbers if all(Value::is_integer) => Ok(()),
+        Kind::Flag if value.is_bool() => Ok(()),
         Kind::Text => Err("a text in quotes"),
         Kind::Number => Err(NUMBER),
         Kind::Texts => Err("a list of texts, such as [\"10.0.0.0/8\"]"),
         Kind::Numbers => Err("a list of whole numbers, such as [1000, 5000]"),
+        Kind::Flag => Err(FLAG),
     }
 }
 
@@ -75,6 +81,18 @@ pub(super) fn networks(value: &Value) -> Result<Vec<IpNet>, &'static str> {
         text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
     };
     items.iter().map(network).collect::<Option<_>>().ok_or(NETWORKS)
+}
+
+/// Ports, one or a range of them each.
+pub(super) fn ports(value: &Value) -> Result<Ports, &'static str> {
+    let range = |item: &Value| {
+        let text = item.as_str()?;
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let (first, last) = (first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?);
+        (first > 0 && first <= last).then_some(first..=last)
+    };
+    let ranges: Option<Vec<_>> = value.as_array().ok_or(PORTS)?.iter().map(range).collect();
+    ranges.map(Ports::new).ok_or(PORTS)
 }
 
 /// Apps registered at vendors: `integration:client_id:client_secret` each.

@@ -96,6 +96,11 @@ async fn webhooks_name_the_field() {
         (json!({"hook_url": "ftp://receiver.example/"}), 400, "hook_url"),
         (json!({"hook_url": "http://127.0.0.1/"}), 400, "ANYHOOK_DESTINATIONS_ALLOW"),
         (json!({"hook_url": "http://2130706433/"}), 400, "hook_url"),
+        (
+            json!({"hook_url": "https://receiver.example:25/"}),
+            400,
+            "port 25 may not be reached; use another, such as 443 (ANYHOOK_DESTINATIONS_PORTS)",
+        ),
         (json!({"hook_url": "http://[::ffff:10.0.0.1]/"}), 400, "hook_url"),
         (json!({"hook_url": "https://user:pass@receiver.example/"}), 400, "hook_url"),
         (json!({"hook_url": ["https://receiver.example"]}), 400, "hook_url: expected text, got a list"),

@@ -12,7 +12,7 @@ async fn secrets_are_sealed_and_never_answered() {
     assert_eq!(body["integration_type"], "sandbox");
     assert_eq!(body["integration_name"], "Sandbox");
     assert_eq!(body["environment"], "Production");
-    assert_eq!(body["auth"], json!({"api_url": "http://127.0.0.1:9/"}));
+    assert_eq!(body["auth"], json!({"api_url": "http://127.0.0.1:4/"}));
     assert!(body["permissions"].as_array().unwrap().contains(&json!("crm_contact_read")));
     let id = body["id"].as_str().unwrap();
     for answer in
@@ -46,7 +46,7 @@ async fn both_verbs_merge_and_leave_what_is_read_only() {
     let changed = server.call("PATCH", &path, &change).await.ok();
     assert_eq!(changed["external_xref"], "customer-7");
     assert_eq!(changed["auth"]["meta"]["tenant"], "a");
-    assert_eq!(changed["auth"]["api_url"], "http://127.0.0.1:9/");
+    assert_eq!(changed["auth"]["api_url"], "http://127.0.0.1:4/");
     server.call("PUT", &path, &json!({"auth": {"token": "t2"}})).await.ok();
     let after = server.store.connection(id.parse().unwrap()).await.unwrap().unwrap();
     let opened = Credentials::open(&server.context.vault, &after).unwrap();

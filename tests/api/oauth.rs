@@ -127,8 +127,13 @@ async fn what_cannot_be_authorised_says_what_to_do() {
     ask(&format!("{}/redmine", server.workspace)).await.refused(501, "POST /unified/connection");
     ask(&format!("{}/github", server.workspace)).await.refused(501, "ANYHOOK_OAUTH_CLIENTS=github");
     ask(&format!("{}/sandbox", server.workspace)).await.refused(400, "subdomain");
-    ask(&format!("{}/sandbox?subdomain=http://127.0.0.1:1&success_redirect=ftp://x", server.workspace))
+    ask(&format!("{}/sandbox?subdomain=http://127.0.0.1:4&success_redirect=ftp://x", server.workspace))
         .await
         .refused(400, "success_redirect");
+    for (address, told) in
+        [("http://169.254.169.254", "ANYHOOK_VENDORS_ALLOW"), ("http://vendor.example:22", "port 22")]
+    {
+        ask(&format!("{}/sandbox?subdomain={address}", server.workspace)).await.refused(400, told);
+    }
     ask("000000000000000000000000/sandbox").await.refused(404, "workspace");
 }

@@ -207,7 +207,7 @@ pub fn sandbox() -> Value {
         "integration_type": "sandbox",
         "categories": ["crm"],
         "permissions": [],
-        "auth": { "token": "t-very-secret", "api_url": "http://127.0.0.1:9/", "meta": { "webhook_secret": "whs-very-secret" } },
+        "auth": { "token": "t-very-secret", "api_url": "http://127.0.0.1:4/", "meta": { "webhook_secret": "whs-very-secret" } },
     })
 }
 

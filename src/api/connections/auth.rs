@@ -3,7 +3,7 @@
 use crate::api::error::ApiError;
 use crate::api::wire::Fields;
 use crate::credentials::Credentials;
-use crate::outbound::guard::Guard;
+use crate::outbound::guard::{Guard, Refused};
 use crate::store::ConnectionProfile;
 use anyhook_connectors::contract::{Account, AuthMethod, ConnectorError, Manifest};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -111,9 +111,7 @@ impl Auth {
             }
             let url =
                 Url::parse(text).map_err(|_| auth.error(name, "expected a whole URL as in https://example.com"))?;
-            guard
-                .check_url(&url)
-                .map_err(|refused| auth.error(name, format_args!("{refused} (ANYHOOK_VENDORS_ALLOW)")))?;
+            check_url(&url, guard).map_err(|refused| auth.error(name, refused))?;
         }
         Ok(())
     }
@@ -154,6 +152,14 @@ impl Auth {
             None => Ok(None),
         }
     }
+}
+
+/// Whether a vendor may be reached there; if not, why.
+pub(crate) fn check_url(url: &Url, guard: &Guard) -> Result<(), String> {
+    guard.check_url(url).map_err(|refused| match refused {
+        Refused::Address(_) => format!("{refused} (ANYHOOK_VENDORS_ALLOW)"),
+        _ => refused.to_string(),
+    })
 }
 
 /// Whether a setting of `auth.meta` is a secret, by its name.

@@ -9,6 +9,7 @@ mod list;
 mod settings;
 mod update;
 
+pub(crate) use auth::check_url;
 pub(crate) use create::{create, import};
 pub(crate) use delete::delete;
 pub(crate) use get::get;

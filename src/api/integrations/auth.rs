@@ -1,6 +1,7 @@
 //! `GET /unified/integration/auth/{workspace_id}/{type}`
 
 use super::consent::Consent;
+use crate::api::connections;
 use crate::api::error::ApiError;
 use crate::api::find;
 use crate::api::state::Api;
@@ -69,6 +70,10 @@ fn read(api: &Api, workspace: WorkspaceId, manifest: &Manifest, args: &Args) -> 
     let api_url = text("subdomain").filter(|_| manifest.base_url.is_none());
     if manifest.base_url.is_none() && api_url.is_none() {
         return Err(ApiError::field("subdomain", format!("is missing; give the address of your {}", manifest.name)));
+    }
+    // Told before a person has consented in vain; it is checked again when the connection is made.
+    if let Some(url) = api_url.as_deref().and_then(|text| Url::parse(text).ok()) {
+        connections::check_url(&url, &api.guards.vendors).map_err(|refused| ApiError::field("subdomain", refused))?;
     }
     Ok(Consent {
         workspace,

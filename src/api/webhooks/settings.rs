@@ -67,10 +67,10 @@ pub(crate) fn hook_url(fields: &Fields<'_>, api: &Api) -> Result<Option<String>,
     let Some(text) = fields.text("hook_url")?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let url = Url::parse(text)
         .map_err(|_| fields.error("hook_url", "expected a whole URL as in https://example.com/hook"))?;
-    api.guards
-        .destinations
-        .check_url(&url)
-        .map_err(|refused| fields.error("hook_url", format_args!("{refused} (ANYHOOK_DESTINATIONS_ALLOW)")))?;
+    api.guards.destinations.check_url(&url).map_err(|refused| {
+        let setting = refused.setting().map(|setting| format!(" (ANYHOOK_DESTINATIONS_{setting})"));
+        fields.error("hook_url", format_args!("{refused}{}", setting.unwrap_or_default()))
+    })?;
     Ok(Some(text.to_owned()))
 }
 

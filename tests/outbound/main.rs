@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers stand outside of #[test]
 
+mod egress;
+mod reach;
+
 use anyhook::outbound::guard::Guard;
 use anyhook::outbound::{HttpClient, Outbound, OutboundError, OutboundRequest};
 use bytes::Bytes;
@@ -131,6 +134,27 @@ async fn a_compressed_bomb_is_read_to_the_cap() {
     .await;
     let answer = HttpClient::vendors(local()).unwrap().send(request(&url)).await.unwrap();
     assert_eq!((answer.status, answer.body.len(), answer.is_cut), (200, LIMIT, true));
+}
+
+/// Destinations are asked for no compression, and what is compressed all the same is not unpacked.
+#[tokio::test]
+async fn a_bomb_from_a_destination_is_bytes_like_any_other() {
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&vec![0; 64 << 20]).unwrap();
+    let bomb = Arc::new(bomb.finish().unwrap());
+    let sent = bomb.clone();
+    let (url, _) = peer(move |mut stream, head, _| {
+        let bomb = bomb.clone();
+        async move {
+            assert!(!head.contains("accept-encoding"), "{head}");
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bomb.len());
+            stream.write_all(head.as_bytes()).await.unwrap();
+            drop(stream.write_all(&bomb).await);
+        }
+    })
+    .await;
+    let answer = HttpClient::destinations(local()).unwrap().send(request(&url)).await.unwrap();
+    assert_eq!((answer.status, answer.is_cut, &answer.body[..]), (200, true, &sent[..LIMIT]));
 }
 
 #[tokio::test]
