@@ -139,10 +139,6 @@ pub fn key_hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
-fn owner(id: WorkspaceId) -> String {
-    format!("workspace/{id}")
-}
-
 async fn make(
     store: &dyn Store,
     vault: &Vault,
@@ -160,7 +156,7 @@ async fn make(
         None => made.secret.insert(new_secret(random)?),
     };
     let id = WorkspaceId::new(clock, random)?;
-    let sealed = vault.seal(&owner(id), secret.reveal().as_bytes())?;
+    let sealed = vault.seal(&Workspace::seal(id), secret.reveal().as_bytes())?;
     let settings_secret = settings.workspace_secret.as_ref().map(|_| sealed.clone());
     let workspace = Workspace::new(id, "default", key_hash(api_key.reveal()), sealed, clock.now());
     let workspace = Workspace { settings_secret, ..workspace };
@@ -177,7 +173,7 @@ async fn align(
     settings: &Settings,
     known: Workspace,
 ) -> Result<Workspace, BootstrapError> {
-    let owner = owner(known.id);
+    let owner = Workspace::seal(known.id);
     let plain = vault.open(&owner, known.settings_secret.as_ref().unwrap_or(&known.signing.secret))?;
     let mut wanted = known.clone();
     if let Some(key) = &settings.api_key {
@@ -212,16 +208,18 @@ fn new_api_key(random: &Random) -> Result<Secret, NoEntropy> {
     Ok(Secret::new(format!("ahk_{}", hex::encode(bytes.as_slice()))))
 }
 
-/// 256 random bits in the form of the Standard Webhooks specification.
-pub(crate) fn new_secret(random: &Random) -> Result<Secret, NoEntropy> {
-    let mut key = Zeroizing::new([0; 32]);
-    random.fill(key.as_mut_slice())?;
-    Ok(Secret::new(format!("whsec_{}", BASE64.encode(key.as_slice()))))
+/// A signing secret: 256 random bits in the form of the Standard Webhooks specification.
+pub fn new_secret(random: &Random) -> Result<Secret, NoEntropy> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    random.fill(bytes.as_mut_slice())?;
+    Ok(Secret::new(format!("whsec_{}", BASE64.encode(bytes.as_slice()))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::StoreLimits;
+    use crate::store::{MemoryStore, Workspaces};
     use std::os::unix::fs::PermissionsExt;
 
     fn settings(directory: &Path) -> Settings {
@@ -250,6 +248,38 @@ mod tests {
         fs::write(&path, "short").unwrap();
         assert!(matches!(master_key(&settings, &Random::seeded(2)), Err(BootstrapError::Damaged(_))));
         assert_eq!(fs::read(&path).unwrap(), b"short");
+    }
+
+    #[tokio::test]
+    async fn the_settings_secret_replaces_what_signs_only_when_it_is_another() {
+        let (random, clock) = (Random::seeded(4), Clock::system());
+        let vault = Vault::new(&[7; 32], random.clone());
+        let store = MemoryStore::new(&StoreLimits::default());
+        let start = async |secret: Option<&str>| {
+            let workspace_secret = secret.map(|secret| Secret::new(secret.to_owned()));
+            let settings = Settings { workspace_secret, ..Settings::default() };
+            let (row, _) = workspace(&store, &vault, &clock, &random, &settings).await.unwrap();
+            let plain = vault.open(&Workspace::seal(row.id), &row.signing.secret).unwrap();
+            (String::from_utf8(plain.to_vec()).unwrap(), row)
+        };
+        assert_eq!(start(Some("first")).await.0, "first");
+        let row = start(Some("first")).await.1;
+        let sealed = vault.seal(&Workspace::seal(row.id), b"by API").unwrap();
+        let now = clock.now();
+        let signing = row.signing.replaced(sealed, now, now + chrono::TimeDelta::days(1));
+        store.replace_workspace(Workspace { signing, ..row }).await.unwrap();
+        let (newest, row) = start(Some("first")).await;
+        assert_eq!((newest.as_str(), row.signing.former_secrets.len()), ("by API", 1), "a restart is no change");
+        assert_eq!(start(None).await.0, "by API");
+        let (newest, row) = start(Some("by API")).await;
+        assert_eq!((newest.as_str(), row.signing.former_secrets.len()), ("by API", 1), "it signs already");
+        let (newest, row) = start(Some("second")).await;
+        assert_eq!((newest.as_str(), row.signing.former_secrets.len()), ("second", 0));
+
+        // As rows were before the settings' secret was kept.
+        store.replace_workspace(Workspace { settings_secret: None, ..row }).await.unwrap();
+        assert!(start(Some("second")).await.1.settings_secret.is_some());
+        assert_eq!(start(Some("third")).await.0, "third");
     }
 
     #[test]

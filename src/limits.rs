@@ -223,6 +223,12 @@ limits! {
         interval_max_ms: u64 = 31 * 86_400_000,
         /// Test payloads a second per workspace, refilled evenly.
         tests_per_second_max: u32 = 2,
+        /// Signing secrets of a workspace or webhook that sign at the same time.
+        secrets_max: usize = 4,
+        /// How long a signing secret signs on once it is replaced, in seconds.
+        secret_overlap_s: u32 = 86_400,
+        /// The longest such overlap that can be asked for, in seconds.
+        secret_overlap_max_s: u32 = 31 * 86_400,
         /// Retries of one batch that a workspace's or webhook's own schedule may have.
         retries_max: usize = 50,
         /// The shortest wait of such a schedule, in milliseconds.

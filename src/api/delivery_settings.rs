@@ -14,6 +14,11 @@ pub(crate) fn merge(settings: &mut DeliverySettings, fields: &Fields<'_>, limits
     } else if let Some(waits) = retry_schedule(fields, limits)? {
         settings.retry_schedule_ms = Some(waits);
     }
+    if fields.is_null("hub_signature") {
+        settings.hub_signature = None;
+    } else if let Some(is_wanted) = fields.flag("hub_signature")? {
+        settings.hub_signature = Some(is_wanted);
+    }
     Ok(())
 }
 

@@ -2,13 +2,14 @@
 
 use super::state::{Api, ApiOptions};
 use super::{
-    api_calls, connections, destinations, fallback, health, integrations, limits, notifications, webhooks, workspace,
+    api_calls, connections, destinations, fallback, health, integrations, limits, notifications, version, webhooks,
+    workspace,
 };
 use crate::context::Context;
 use crate::ingress;
 use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::{delete, get, post, put};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -43,6 +44,8 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/webhook/{id}/skip", post(webhooks::skip))
         .route("/unified/webhook/{id}/test", post(webhooks::test))
         .route("/unified/webhook/test", post(webhooks::test_url))
+        .route("/unified/webhook/{id}/secret", post(webhooks::rotate_secret))
+        .route("/unified/webhook/{id}/secret/{secret_id}", delete(webhooks::end_secret))
         .route("/unified/connection", get(connections::list).post(connections::create))
         .route(
             "/unified/connection/{id}",
@@ -53,6 +56,8 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/integration/auth/{workspace_id}/{integration}", get(integrations::auth_url))
         .route("/oauth/callback", get(integrations::callback))
         .route("/unified/workspace", get(workspace::get).put(workspace::update).patch(workspace::update))
+        .route("/unified/workspace/secret", post(workspace::rotate_secret))
+        .route("/unified/workspace/secret/{id}", delete(workspace::end_secret))
         .route("/unified/apicall", get(api_calls::list))
         .route("/unified/apicall/{id}", get(api_calls::get))
         .route("/unified/notification", get(notifications::list))
@@ -69,5 +74,6 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(from_fn_with_state(api.clone(), limits::bounded))
         .layer(CatchPanicLayer::custom(fallback::panicked))
+        .layer(map_response(version::named))
         .with_state(api)
 }

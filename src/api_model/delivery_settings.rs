@@ -24,6 +24,9 @@ pub struct DeliverySettingsView {
     /// Names of headers beside our own; a mask stands for each value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, &'static str>,
+    /// Whether `X-Hub-Signature-256` signs too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hub_signature: Option<bool>,
 }
 
 impl DeliverySettingsView {
@@ -36,6 +39,7 @@ impl DeliverySettingsView {
             template_per: settings.template.as_ref().map(|_| settings.template_per.unwrap_or_default()),
             content_type: settings.content_type.clone(),
             headers: Plan::masked(settings).into_iter().map(|(name, mask)| (name.to_owned(), mask)).collect(),
+            hub_signature: settings.hub_signature,
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::delivery_settings::DeliverySettingsView;
 use super::health::HealthView;
+use super::workspace::SecretView;
 use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
-use crate::store::{DeliveryState, FeedState, Webhook, WebhookHealth, WebhookKind};
+use crate::store::{DeliveryState, FeedState, PayloadVersion, Webhook, WebhookHealth, WebhookKind};
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::{Number, ObjectType, Timestamp};
 use chrono::{DateTime, Utc};
@@ -52,6 +53,8 @@ pub struct WebhookView<'a> {
     /// How it does, with the reason; not in the public API.
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<HealthView<'a>>,
+    #[serde(flatten)]
+    signing: Option<SigningView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<Vec<String>>,
     /// How it is delivered to; not in payloads.
@@ -60,6 +63,19 @@ pub struct WebhookView<'a> {
     /// What it missed and how it catches up, where it was resumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
+}
+
+/// What the API shows besides: payloads do not carry it.
+#[derive(Debug, Clone, Serialize)]
+struct SigningView<'a> {
+    /// The version that its payloads keep.
+    version: PayloadVersion,
+    /// Its own secret, in the answer to the request that set it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    /// Which secrets of its own sign, newest first; left out where its workspace's do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secrets: Option<Vec<SecretView>>,
 }
 
 impl<'a> WebhookView<'a> {
@@ -88,6 +104,7 @@ impl<'a> WebhookView<'a> {
             next_check_at: None,
             interval_now: None,
             health: None,
+            signing: None,
             runs: None,
             delivery: None,
             notice: None,
@@ -109,6 +126,18 @@ impl<'a> WebhookView<'a> {
         self.next_check_at = due_at.map(Timestamp::from);
         self.interval_now = feed.wait_ms.and_then(minutes);
         self.health = Some(HealthView::of_webhook(webhook, delivery, feed));
+        self
+    }
+
+    /// Adds its version and what signs it at `now`, with the secret where it was just set.
+    #[must_use]
+    pub fn with_signing(mut self, webhook: &Webhook, secret: Option<&'a str>, now: DateTime<Utc>) -> Self {
+        let settings = &webhook.delivery;
+        self.signing = Some(SigningView {
+            version: settings.version,
+            secret,
+            secrets: settings.signing.as_ref().map(|signing| SecretView::all(signing, now)),
+        });
         self
     }
 

@@ -34,6 +34,24 @@ pub struct SecretView {
     expires_at: Option<Timestamp>,
 }
 
+/// A secret that was just set, with the secret itself: shown this once.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewSecretView<'a> {
+    #[serde(flatten)]
+    about: SecretView,
+    secret: &'a str,
+    /// Those that sign, newest first.
+    secrets: Vec<SecretView>,
+}
+
+impl<'a> NewSecretView<'a> {
+    /// The newest of these, as it is at `now`.
+    pub fn new(secret: &'a str, signing: &SigningSecrets, now: DateTime<Utc>) -> Self {
+        let about = SecretView::new(&signing.secret, signing.secret_since, None);
+        NewSecretView { about, secret, secrets: SecretView::all(signing, now) }
+    }
+}
+
 impl<'a> WorkspaceView<'a> {
     /// A workspace as it is at `now`.
     pub fn new(workspace: &'a Workspace, now: DateTime<Utc>) -> Self {

@@ -7,7 +7,7 @@ use super::pages::Prepared;
 use super::payload::{HEAD, PayloadType};
 use super::subscriber::Subscriber;
 use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
-use crate::store::{ApiCall, Attempt, CallKind, Missed, Position, Span, Stream};
+use crate::store::{ApiCall, Attempt, CallKind, Missed, PayloadVersion, Position, Span, Stream};
 use crate::template::Parts;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -19,6 +19,8 @@ use std::time::Duration;
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const HUB_SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
+const VERSION: HeaderName = HeaderName::from_static(PayloadVersion::HEADER);
 const SEQUENCE: HeaderName = HeaderName::from_static("anyhook-sequence");
 const DESTINATION_KEY: HeaderName = HeaderName::from_static("anyhook-destination-key");
 const STREAM: HeaderName = HeaderName::from_static("anyhook-stream");
@@ -69,12 +71,17 @@ pub(super) fn request(
             (vec![Bytes::from_static(HEAD), objects, tail], HeaderValue::from_static("application/json"), signature)
         }
     };
-    let mut headers = HeaderMap::with_capacity(8);
+    let mut headers = HeaderMap::with_capacity(10);
     headers.extend(parts.map(|parts| parts.headers.clone()).unwrap_or_default());
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(WEBHOOK_ID, HeaderValue::try_from(&id.webhook_id)?);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::try_from(timestamp)?);
     headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(signature)?);
+    if subscriber.webhook.delivery.hub_signature.unwrap_or(keys.hub_signature) {
+        let parts: Vec<&[u8]> = body.iter().map(|part| &part[..]).collect();
+        headers.insert(HUB_SIGNATURE, HeaderValue::try_from(keys.signing.hub(&parts))?);
+    }
+    headers.insert(VERSION, HeaderValue::from_static(subscriber.webhook.delivery.version.as_str()));
     headers.insert(SEQUENCE, HeaderValue::from(sequence_number(batch.position)));
     headers.insert(STREAM, stream_name(batch.stream)?);
     if let Some(mark) = &keys.mark {

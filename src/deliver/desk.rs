@@ -2,7 +2,7 @@
 
 use super::attempt::{Batch, request};
 use super::batch::payload_type;
-use super::keys::{KeyError, Keyring, Keys};
+use super::keys::{KeyError, Keyring};
 use super::notices;
 use super::pages::{PageError, SharedPage};
 use super::rendering::rendered;
@@ -97,11 +97,8 @@ impl Desk {
             return Ok(Payload::Changed);
         }
         let Some(batch) = rendered(batch, &delivery, &subscriber)? else { return Ok(Payload::Changed) };
-        let keys = match &subscriber.destination {
-            Some(destination) => Keys::of_destination(&context.vault, destination)?,
-            // Of its own: nobody tells a desk of secrets that were replaced.
-            None => Keyring::default().keys(&*context.store, &context.vault, webhook.workspace_id).await?,
-        };
+        // Of its own: nobody tells a desk of secrets that were replaced.
+        let keys = Keyring::default().keys(context, &subscriber).await?;
         let sent = request(&subscriber, &batch, &delivery, &keys, context.clock.now())?;
         Ok(Payload::Body(sent.body.concat().into()))
     }

@@ -196,12 +196,7 @@ impl Pump {
     }
 
     pub(super) async fn keys(&mut self) -> Result<Arc<Keys>, Halt> {
-        let context = &self.shared.context;
-        if let Some(destination) = &self.subscriber.destination {
-            return Ok(Keys::of_destination(&context.vault, destination)?);
-        }
-        let workspace = self.subscriber.webhook.workspace_id;
-        Ok(self.shared.keyring.keys(&*context.store, &context.vault, workspace).await?)
+        Ok(self.shared.keyring.keys(&self.shared.context, &self.subscriber).await?)
     }
 }
 

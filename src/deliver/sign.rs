@@ -1,7 +1,12 @@
-//! Signatures of a payload: `sig` and `sig256` over the exact bytes of `data` and the nonce, and the header of Standard
-//! Webhooks (github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md) over the whole body.
+//! Signatures of a payload: `sig` and `sig256` over the exact bytes of `data` and the nonce, and over the whole body the
+//! header of Standard Webhooks (github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md) and, where it
+//! is asked for, GitHub's (docs.github.com, "Validating webhook deliveries").
 //!
 //! A key's state is made once per secret, `data` is hashed once per secret, and both are cloned and finished per webhook.
+//!
+//! While one secret replaces another both are live. The header of Standard Webhooks has room for all of them, newest
+//! first. The other signatures have room for one: that is the oldest live secret, so that a receiver which knows it alone
+//! goes on until that secret's time is over, and one that takes either of two never refuses anything.
 
 use crate::store::SignatureEncoding;
 use base64::Engine;
@@ -20,6 +25,56 @@ const VERSION: &str = "v1,";
 /// How a secret is marked whose rest is base64 of the key.
 const SECRET_PREFIX: &str = "whsec_";
 
+/// What GitHub's header begins with.
+const HUB_PREFIX: &str = "sha256=";
+
+/// The live secrets, ready for use; one, but while it replaces others.
+#[derive(Debug, Clone)]
+pub struct SigningKeys {
+    oldest: SigningKey,
+    /// What replaced it, newest first.
+    newer: Vec<SigningKey>,
+}
+
+impl From<SigningKey> for SigningKeys {
+    fn from(key: SigningKey) -> Self {
+        SigningKeys { oldest: key, newer: Vec::new() }
+    }
+}
+
+impl SigningKeys {
+    /// The keys of `newer`, newest first, and of the one that they replace.
+    pub fn new(newer: Vec<SigningKey>, oldest: SigningKey) -> Self {
+        SigningKeys { oldest, newer }
+    }
+
+    /// Hashes `data`, given in parts, for `sig` and `sig256`.
+    pub fn data(&self, parts: &[&[u8]]) -> SignedData {
+        self.oldest.data(parts)
+    }
+
+    /// The value of `webhook-signature` for a body given in parts: a signature a key, newest first. `timestamp` is in
+    /// seconds since the epoch.
+    pub fn standard(&self, id: &str, timestamp: &str, body: &[&[u8]]) -> String {
+        let mut value = String::with_capacity((self.newer.len() + 1) * (VERSION.len() + 45));
+        for key in self.newer.iter().chain([&self.oldest]) {
+            if !value.is_empty() {
+                value.push(' ');
+            }
+            value.push_str(VERSION);
+            BASE64.encode_string(key.standard_digest(id, timestamp, body), &mut value);
+        }
+        value
+    }
+
+    /// The value of `X-Hub-Signature-256` for a body given in parts.
+    pub fn hub(&self, body: &[&[u8]]) -> String {
+        let mut state = self.oldest.sha256.clone();
+        body.iter().for_each(|part| state.update(part));
+        format!("{HUB_PREFIX}{}", hex::encode(state.finalize().into_bytes()))
+    }
+}
+
 /// A signing secret, ready for use.
 #[derive(Clone)]
 pub struct SigningKey {
@@ -36,9 +91,9 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// The key of a workspace's secret, and how its digests are written.
+    /// The key of a secret, and how the digests of `sig` and `sig256` are written.
     ///
-    /// `sig` and `sig256` take the secret as the text it is. The Standard Webhooks header does so too, unless it is
+    /// These and GitHub's header take the secret as the text it is. The Standard Webhooks header does so too, unless it is
     /// `whsec_` and base64: then the key is what that decodes to, as the specification has it.
     pub fn new(secret: &str, encoding: SignatureEncoding) -> Self {
         let decoded = secret.strip_prefix(SECRET_PREFIX).and_then(|rest| BASE64.decode(rest).ok());
@@ -50,23 +105,13 @@ impl SigningKey {
         }
     }
 
-    /// Hashes `data`, given in parts.
-    pub fn data(&self, parts: &[&[u8]]) -> SignedData {
+    fn data(&self, parts: &[&[u8]]) -> SignedData {
         let mut signed = SignedData { sha1: self.sha1.clone(), sha256: self.sha256.clone(), encoding: self.encoding };
         for part in parts {
             signed.sha1.update(part);
             signed.sha256.update(part);
         }
         signed
-    }
-
-    /// The value of `webhook-signature` for a body given in parts. `timestamp` is in seconds since the epoch.
-    pub fn standard(&self, id: &str, timestamp: &str, body: &[&[u8]]) -> String {
-        let digest = self.standard_digest(id, timestamp, body);
-        let mut value = String::with_capacity(VERSION.len() + 44);
-        value.push_str(VERSION);
-        BASE64.encode_string(digest, &mut value);
-        value
     }
 
     fn standard_digest(&self, id: &str, timestamp: &str, body: &[&[u8]]) -> [u8; 32] {
@@ -148,15 +193,35 @@ mod tests {
     #[test]
     fn the_specification_of_standard_webhooks_has_this_example() {
         let key = SigningKey::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", SignatureEncoding::Base64);
+        let key = SigningKeys::from(key);
         let body = br#"{"email":"test@example.com","username":"test_user"}"#;
         let value = key.standard("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", "1649367553", &[body]);
         assert_eq!(value, "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=");
     }
 
+    #[test]
+    fn the_page_of_github_has_this_example() {
+        let key = SigningKey::new("It's a Secret to Everybody", SignatureEncoding::Base64);
+        let expected = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        assert_eq!(SigningKeys::from(key).hub(&[b"Hello, ", b"World!"]), expected);
+    }
+
+    #[test]
+    fn all_live_keys_sign_by_the_standard_and_the_oldest_the_rest() {
+        let key = |secret| SigningKey::new(secret, SignatureEncoding::Hex);
+        let alone = |secret| SigningKeys::from(key(secret));
+        let three = SigningKeys::new(vec![key("c"), key("b")], key("a"));
+        let standard = |keys: &SigningKeys| keys.standard("msg_1", "17", &[DATA]);
+        let expected = ["c", "b", "a"].map(|secret| standard(&alone(secret))).join(" ");
+        assert_eq!(standard(&three), expected);
+        assert_eq!(three.data(&[DATA]).with_nonce("n"), alone("a").data(&[DATA]).with_nonce("n"));
+        assert_eq!(three.hub(&[DATA]), alone("a").hub(&[DATA]));
+    }
+
     proptest! {
         #[test]
         fn an_independent_implementation_signs_the_same(secret in "[ -~]{1,150}", body in "[a-z]{0,300}", cut in 0..300usize) {
-            let key = SigningKey::new(&secret, SignatureEncoding::Base64);
+            let key = SigningKeys::from(SigningKey::new(&secret, SignatureEncoding::Base64));
             let (head, tail) = body.as_bytes().split_at(cut.min(body.len()));
             let other = standardwebhooks::Webhook::from_bytes(secret.into_bytes()).unwrap();
             prop_assert_eq!(key.standard("msg_1", "17", &[head, tail]), other.sign("msg_1", 17, body.as_bytes()).unwrap());

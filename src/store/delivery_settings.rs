@@ -1,6 +1,6 @@
 //! How a webhook's payloads are delivered, where it does not follow the server's settings.
 
-use super::SigningSecrets;
+use super::{PayloadVersion, SigningSecrets};
 use crate::secrets::Sealed;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,12 @@ pub struct DeliverySettings {
     /// A webhook's own secrets, which sign alone; none where its workspace's do. A workspace keeps its own beside this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing: Option<SigningSecrets>,
+    /// Whether GitHub's header `X-Hub-Signature-256` signs too; it does not where nothing is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub_signature: Option<bool>,
+    /// The shape of a webhook's payloads: the newest when it was made, until it is moved.
+    #[serde(skip_serializing_if = "PayloadVersion::is_first")]
+    pub version: PayloadVersion,
 }
 
 impl DeliverySettings {

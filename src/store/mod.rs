@@ -26,6 +26,7 @@ mod listing;
 mod log;
 mod memory;
 mod notification;
+mod payload_version;
 mod replay;
 mod signing_secrets;
 mod sled;
@@ -55,6 +56,7 @@ pub use memory::MemoryStore;
 pub use notification::{
     Notification, NotificationDetails, NotificationEvent, NotificationQuery, Notifications, PlacedNotification,
 };
+pub use payload_version::PayloadVersion;
 pub use replay::{Replay, ReplayPart, ReplayState, ReplayStep, Replays};
 pub use signing_secrets::{FormerSecret, SigningSecrets};
 pub use sled::SledStore;

@@ -84,6 +84,11 @@ pub struct Webhook {
 }
 
 impl Webhook {
+    /// What the secrets of a webhook are sealed for.
+    pub fn seal(id: WebhookId) -> String {
+        format!("webhook/{id}")
+    }
+
     /// True while it is delivered to and its feed is polled well, or either is being retried. One that wants deletions
     /// needs its feed's sweeps besides.
     pub fn is_healthy(&self, delivery: &DeliveryState, feed: &FeedState) -> bool {

@@ -29,7 +29,7 @@ pub struct Workspace {
     pub created_at: DateTime<Utc>,
     /// SHA-256 of its API key; the key itself is kept nowhere.
     pub key_hash: [u8; 32],
-    /// Its signing secrets.
+    /// Its signing secrets, sealed for [`Workspace::seal`].
     #[serde(flatten)]
     pub signing: SigningSecrets,
     /// How its payloads' digests are written.
@@ -47,6 +47,11 @@ pub struct Workspace {
 }
 
 impl Workspace {
+    /// What the secrets of a workspace are sealed for.
+    pub fn seal(id: WorkspaceId) -> String {
+        format!("workspace/{id}")
+    }
+
     /// A workspace with one secret and nothing set.
     pub fn new(id: WorkspaceId, name: &str, key_hash: [u8; 32], secret: Sealed, now: DateTime<Utc>) -> Self {
         Workspace {

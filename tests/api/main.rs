@@ -13,6 +13,7 @@ mod destinations;
 mod notifications;
 mod oauth;
 mod rules;
+mod secrets;
 mod templates;
 mod webhooks;
 mod workspace;

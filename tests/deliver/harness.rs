@@ -69,7 +69,8 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits, guard: Guard) -> Self {
-        let (clock, random) = (Clock::system(), Random::system());
+        // The machine's time, but that a test may let it jump.
+        let (clock, random) = (Clock::simulated(Clock::system().now()), Random::system());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(&limits.store));
         let leases = LeaseKeeper::new(NodeId::new(&clock, &random).unwrap(), limits.store.lease_ttl_ms);
         leases.renew(&*store, &clock).await.unwrap();
@@ -246,7 +247,7 @@ fn page(found: Found, changes: &[(&str, Change)], is_last: bool, made_at: DateTi
 
 fn workspace(clock: &Clock, random: &Random, vault: &Vault) -> Workspace {
     let id = WorkspaceId::new(clock, random).unwrap();
-    let secret = vault.seal(&format!("workspace/{id}"), SECRET.as_bytes()).unwrap();
+    let secret = vault.seal(&Workspace::seal(id), SECRET.as_bytes()).unwrap();
     Workspace::new(id, "tests", [1; 32], secret, clock.now())
 }
 

@@ -16,7 +16,9 @@ mod receiver;
 mod repair;
 mod replays;
 mod schedules;
+mod signing;
 mod templates;
+mod versions;
 
 use anyhook::store::WebhookHealth;
 

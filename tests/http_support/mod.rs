@@ -194,7 +194,7 @@ impl Server {
 
 async fn add_workspace(context: &Context, key: &str) -> (WorkspaceId, String) {
     let id = WorkspaceId::new(&context.clock, &context.random).unwrap();
-    let secret = context.vault.seal(&format!("workspace/{id}"), b"wsecret").unwrap();
+    let secret = context.vault.seal(&Workspace::seal(id), b"wsecret").unwrap();
     let key_hash = Sha256::digest(key.as_bytes()).into();
     let workspace = Workspace::new(id, key, key_hash, secret, context.clock.now());
     context.store.insert_workspace(workspace).await.unwrap();

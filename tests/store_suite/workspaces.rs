@@ -2,6 +2,7 @@ use crate::world::{World, at};
 use anyhook::secrets::Sealed;
 use anyhook::store::{StoreError, Wake, Workspace};
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 fn workspace(world: &World, key: &str) -> Workspace {
     let id = world.workspace_id();
@@ -40,7 +41,8 @@ pub(crate) async fn a_changed_workspace_is_told_and_a_change_of_an_older_one_ref
     let mut wakes = world.store.wakes();
     let first = Workspace { name: "first".into(), ..read.clone() };
     let kept = world.store.replace_workspace(first).await.unwrap();
-    assert_eq!(wakes.recv().await, Ok(Wake::WorkspaceChanged(read.id)));
+    let told = tokio::time::timeout(Duration::from_secs(5), wakes.recv()).await;
+    assert_eq!(told.expect("it is told"), Ok(Wake::WorkspaceChanged(read.id)));
     let late = Workspace { name: "late".into(), ..read };
     assert_eq!(world.store.replace_workspace(late).await, Err(StoreError::Conflict("workspace")));
     assert_eq!(world.store.workspace(kept.id).await.unwrap(), Some(kept));

@@ -176,7 +176,7 @@ impl World {
         let disk = Disk::new(MemoryStore::new(&setup.limits.store), setup.seed, setup.store_latency_us_max);
         let vault = Arc::new(Vault::new(&[7; 32], random.clone()));
         let workspace = WorkspaceId::new(&clock, &random).unwrap();
-        let secret = vault.seal(&format!("workspace/{workspace}"), SECRET.as_bytes()).unwrap();
+        let secret = vault.seal(&Workspace::seal(workspace), SECRET.as_bytes()).unwrap();
         let row = Workspace::new(workspace, "test", [1; 32], secret, clock.now());
         disk.store.insert_workspace(row).await.unwrap();
         disk.store.store_key([3; 32]).await.unwrap();

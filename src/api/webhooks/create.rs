@@ -1,5 +1,6 @@
 //! `POST /unified/webhook`
 
+use super::secret::{self, Asked};
 use super::{settings, view};
 use crate::api::auth::Caller;
 use crate::api::delivery_settings;
@@ -11,7 +12,8 @@ use crate::api::wire::{Args, Fields, JsonBody};
 use crate::credentials::Credentials;
 use crate::ids::{FeedId, JobId, WebhookId};
 use crate::store::{
-    Connection, DeliverySettings, JobMode, ListPage, ListingJob, NewWebhook, Webhook, WebhookKind, WebhookQuery,
+    Connection, DeliverySettings, JobMode, ListPage, ListingJob, NewWebhook, PayloadVersion, Webhook, WebhookKind,
+    WebhookQuery,
 };
 use anyhook_connectors::contract::{Account, Connector, ConnectorError, Handshake, HookJob, ObjectSpec, Registers};
 use axum::extract::State;
@@ -30,7 +32,11 @@ pub(crate) async fn create(
     let fields = body.fields(&api.context.limits.api);
     let connection = find::connection(&api, caller, fields.required("connection_id")?).await?;
     let include_all = args.flag("include_all")?.unwrap_or(false);
-    let webhook = read(&api, &connection, &fields)?;
+    let mut webhook = read(&api, &connection, &fields)?;
+    let secret = Asked::read(&fields)?.wanted(&api, &webhook)?;
+    if let Some(secret) = &secret {
+        webhook.delivery.signing = Some(secret::first(&api, &webhook, secret)?);
+    }
     check_count(&api, &connection).await?;
     if include_all && is_only_pushed(&webhook)? {
         let what = webhook.object_type;
@@ -38,7 +44,7 @@ pub(crate) async fn create(
     }
     let initial = if include_all { Some(initial_job(&api, &webhook)?) } else { None };
     let webhook = api.context.store.insert_webhook(NewWebhook { webhook, initial }).await?;
-    view::answer(&api, &webhook).await
+    view::answer_with(&api, &webhook, secret.as_ref()).await
 }
 
 fn is_only_pushed(webhook: &Webhook) -> Result<bool, ApiError> {
@@ -64,7 +70,8 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
     let interval_ms = settings::interval_ms(fields, "interval", limits)?.unwrap_or(limits.interval_default_ms);
     let interval_max_ms = settings::interval_ms(fields, "interval_max", limits)?;
     settings::check_range(fields, interval_ms, interval_max_ms)?;
-    let mut delivery = DeliverySettings::default();
+    let version = settings::version(fields)?.unwrap_or(PayloadVersion::NEWEST);
+    let mut delivery = DeliverySettings { version, ..DeliverySettings::default() };
     delivery_settings::merge(&mut delivery, fields, limits)?;
     let now = api.now();
     let (clock, random) = (&api.context.clock, &api.context.random);

@@ -6,7 +6,7 @@ use crate::api::wire::{Fields, choice, shorten};
 use crate::api_model::integration::kinds;
 use crate::api_model::webhook::MINUTE_MS;
 use crate::limits::ApiLimits;
-use crate::store::{Connection, WebhookKind};
+use crate::store::{Connection, PayloadVersion, WebhookKind};
 use anyhook_connectors::contract::{Change, Manifest, ObjectSpec};
 use anyhook_connectors::model::ObjectType;
 use std::collections::BTreeMap;
@@ -132,6 +132,12 @@ pub(super) fn filters(fields: &Fields<'_>, spec: &ObjectSpec) -> Result<BTreeMap
 /// `page_max_limit`.
 pub(super) fn page_max_limit(fields: &Fields<'_>) -> Result<Option<u32>, ApiError> {
     fields.count("page_max_limit", 1, PAGE_MAX_LIMIT_MAX)
+}
+
+/// `version`: of the payload's shape.
+pub(super) fn version(fields: &Fields<'_>) -> Result<Option<PayloadVersion>, ApiError> {
+    let known: Vec<_> = PayloadVersion::ALL.iter().map(|version| (version.as_str(), *version)).collect();
+    fields.text("version")?.map(|text| choice("version", text, &known)).transpose()
 }
 
 /// Database destinations are not there yet: better told than ignored.

@@ -1,11 +1,13 @@
 //! `PUT` and `PATCH /unified/webhook/{id}`
 
+use super::secret::{self, Asked};
 use super::{settings, view};
 use crate::api::auth::Caller;
 use crate::api::delivery_settings;
 use crate::api::error::ApiError;
 use crate::api::find;
 use crate::api::output;
+use crate::api::secrets::Rotation;
 use crate::api::state::Api;
 use crate::api::wire::{Fields, JsonBody, Segments};
 use crate::limits::ApiLimits;
@@ -15,7 +17,7 @@ use axum::response::Response;
 use std::sync::Arc;
 
 /// How often a change is tried again because another came first.
-const TRIES_MAX: u32 = 5;
+pub(super) const TRIES_MAX: u32 = 5;
 
 /// Merges what is given into the webhook; both verbs do.
 ///
@@ -28,16 +30,24 @@ pub(crate) async fn update(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let fields = body.fields(&api.context.limits.api);
+    let asked = Asked::read(&fields)?;
     let mut tries = 0;
     loop {
         let stored = find::webhook(&api, caller, &id).await?;
-        let changed = merged(&api, &stored, &fields)?;
+        let mut changed = merged(&api, &stored, &fields)?;
+        let secret = asked.wanted(&api, &stored)?;
+        if let Some(secret) = secret.clone() {
+            let rotation = Rotation::usual(&api, secret);
+            changed.delivery.signing = Some(secret::rotated(&api, caller, &stored, &rotation).await?);
+        } else if matches!(asked, Asked::Without) {
+            changed.delivery.signing = None;
+        }
         if changed == stored {
             return view::answer(&api, &stored).await;
         }
         let changed = Webhook { updated_at: api.now(), ..changed };
         match api.context.store.replace_webhook(changed).await {
-            Ok(webhook) => return view::answer(&api, &webhook).await,
+            Ok(webhook) => return view::answer_with(&api, &webhook, secret.as_ref()).await,
             Err(StoreError::Conflict(_)) if tries < TRIES_MAX => tries += 1,
             Err(error) => return Err(error.into()),
         }
@@ -72,6 +82,9 @@ fn merged(api: &Api, stored: &Webhook, fields: &Fields<'_>) -> Result<Webhook, A
         webhook.page_max_limit = Some(page_max_limit);
     }
     delivery_settings::merge(&mut webhook.delivery, fields, limits)?;
+    if let Some(version) = settings::version(fields)? {
+        webhook.delivery.version = version;
+    }
     if let Some(is_paused) = fields.flag("is_paused")? {
         webhook.is_paused = is_paused;
     }

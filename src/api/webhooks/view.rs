@@ -3,6 +3,7 @@
 use crate::api::error::ApiError;
 use crate::api::state::Api;
 use crate::api_model::webhook::WebhookView;
+use crate::settings::Secret;
 use crate::store::{ApiCall, ApiCallQuery, CallKind, DeliveryState, FeedState, NextRun, NextWhy, Webhook};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,7 @@ pub(super) struct Details {
     feed: FeedState,
     due_at: Option<DateTime<Utc>>,
     runs: Vec<String>,
+    now: DateTime<Utc>,
 }
 
 impl Details {
@@ -36,6 +38,7 @@ impl Details {
             due_at: store.feed_due(webhook.feed_id).await?,
             // Rows of the same feed that name a webhook are calls about it, not polls.
             runs: calls.iter().filter(|call| call.webhook_id.is_none()).map(run).collect(),
+            now: api.now(),
         })
     }
 
@@ -45,6 +48,7 @@ impl Details {
         view.with_feed(webhook, &self.delivery, &self.feed, self.due_at)
             .with_runs(self.runs.clone())
             .with_delivery_settings(webhook)
+            .with_signing(webhook, None, self.now)
     }
 }
 
@@ -84,6 +88,12 @@ fn next(next: NextRun) -> String {
 
 /// Answers a webhook.
 pub(super) async fn answer(api: &Api, webhook: &Webhook) -> Result<Response, ApiError> {
+    answer_with(api, webhook, None).await
+}
+
+/// Answers a webhook whose secret was just set, with the secret: this once.
+pub(super) async fn answer_with(api: &Api, webhook: &Webhook, secret: Option<&Secret>) -> Result<Response, ApiError> {
     let details = Details::of(api, webhook).await?;
-    Ok(Json(details.view(webhook)).into_response())
+    let view = details.view(webhook).with_signing(webhook, secret.map(Secret::reveal), details.now);
+    Ok(Json(view).into_response())
 }

@@ -1,9 +1,11 @@
 //! `/unified/workspace`: the caller's own workspace, found by the API key.
 
 mod get;
+mod secret;
 mod update;
 
 pub(crate) use get::get;
+pub(crate) use secret::{end as end_secret, rotate as rotate_secret};
 pub(crate) use update::update;
 
 use super::auth::Caller;

@@ -19,13 +19,25 @@ const TRIES_MAX: u32 = 5;
 /// attempt that begins once this is answered, but for one that was being signed just then.
 pub(crate) async fn update(State(api): State<Arc<Api>>, caller: Caller, body: JsonBody) -> Result<Response, ApiError> {
     let fields = body.fields(&api.context.limits.api);
+    let workspace = replaced(&api, caller, |stored| merged(&api, stored, &fields)).await?;
+    Ok(Json(WorkspaceView::new(&workspace, api.now())).into_response())
+}
+
+/// Changes the caller's workspace, again where another change came first.
+pub(super) async fn replaced(
+    api: &Api,
+    caller: Caller,
+    change: impl Fn(&Workspace) -> Result<Workspace, ApiError>,
+) -> Result<Workspace, ApiError> {
     let mut tries = 0;
     loop {
-        let stored = super::own(&api, caller).await?;
-        let changed = merged(&api, &stored, &fields)?;
-        let kept = if changed == stored { Ok(stored) } else { api.context.store.replace_workspace(changed).await };
-        match kept {
-            Ok(workspace) => return Ok(Json(WorkspaceView::new(&workspace, api.now())).into_response()),
+        let stored = super::own(api, caller).await?;
+        let changed = change(&stored)?;
+        if changed == stored {
+            return Ok(stored);
+        }
+        match api.context.store.replace_workspace(changed).await {
+            Ok(workspace) => return Ok(workspace),
             Err(StoreError::Conflict(_)) if tries < TRIES_MAX => tries += 1,
             Err(error) => return Err(error.into()),
         }
