@@ -20,19 +20,19 @@ use http::HeaderMap;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Headers that tell of the moment: those are verified instead of compared.
 const OF_THE_MOMENT: [&str; 2] = ["webhook-timestamp", "webhook-signature"];
 
 /// Takes requests in place of the network.
 #[derive(Debug)]
-struct Taken(UnboundedSender<OutboundRequest>);
+struct Taken(Sender<OutboundRequest>);
 
 #[async_trait]
 impl Outbound for Taken {
     async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
-        self.0.send(request).unwrap();
+        self.0.try_send(request).unwrap();
         Ok(OutboundResponse { status: 200, headers: HeaderMap::new(), body: Bytes::new(), is_cut: false })
     }
 }
@@ -40,7 +40,7 @@ impl Outbound for Taken {
 /// One delivery of each type, for fixed keys, ids and records.
 async fn deliveries(version: PayloadVersion) -> Vec<OutboundRequest> {
     let mut world = World::new().await;
-    let (sender, taken) = unbounded_channel();
+    let (sender, taken) = channel(16);
     world.context.destinations = Arc::new(Taken(sender));
     let store = world.context.store.clone();
     store.store_key([7; 32]).await.unwrap();
@@ -73,7 +73,7 @@ async fn deliveries(version: PayloadVersion) -> Vec<OutboundRequest> {
     requests
 }
 
-async fn all_of(mut taken: UnboundedReceiver<OutboundRequest>) -> Vec<OutboundRequest> {
+async fn all_of(mut taken: Receiver<OutboundRequest>) -> Vec<OutboundRequest> {
     let mut requests = Vec::new();
     while requests.len() < 4 {
         let next = tokio::time::timeout(std::time::Duration::from_secs(20), taken.recv()).await;
