@@ -132,8 +132,7 @@ impl Replayer {
         let slot = slot.map_err(|_| Halt::Crowded(host))?;
         self.look_again().await?;
         let (shared, context) = (self.shared.clone(), self.shared.context.clone());
-        let workspace = self.subscriber.webhook.workspace_id;
-        let keys = shared.keyring.keys(&*context.store, &context.vault, workspace).await?;
+        let keys = shared.keyring.keys(&context, &self.subscriber).await?;
         let (lease, limits) = (self.lease()?, &context.limits.deliver);
         let (at, began) = (context.clock.now(), Instant::now());
         let mut sent = request(&self.subscriber, &batch, &id, &keys, at).map_err(DeskError::from)?;

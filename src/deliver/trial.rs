@@ -35,7 +35,7 @@ impl Desk {
         subscriber.envelope.mark_test();
         let page = SharedPage::alone(self.sample_page(webhook, at)?);
         let batch = cut_at(shared, &subscriber, &page, Stream::Live, Position::default(), None)?;
-        let keys = Keyring::default().keys(&*context.store, &context.vault, webhook.workspace_id).await?;
+        let keys = Keyring::default().keys(context, &subscriber).await?;
         let id = self.random_id()?;
         let nothing =
             || DeskError::Unfit("the webhook's template makes nothing of a sample; nothing was sent".to_owned());
