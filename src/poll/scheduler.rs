@@ -16,6 +16,8 @@ use tokio_util::task::TaskTracker;
 
 /// Due feeds looked at in one go.
 const LOOK_AHEAD: usize = 512;
+/// The soonest that due feeds are looked at again: a look costs the same for one feed that woke it as for a thousand.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The longest sleep without looking: the safety net under the wakes.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 /// How far our clock may go back against the time that passed before the feeds' due times are looked through.
@@ -71,6 +73,11 @@ impl Scheduler {
                 () = self.ended.notified() => {}
                 () = feed_due(&mut wakes) => {}
                 () = self.vendors.context.clock.sleep_until(next) => {}
+            }
+            let since = last_look.map_or(LOOK_AGAIN, |(looked, _)| looked.elapsed());
+            let rest = self.vendors.context.clock.sleep(LOOK_AGAIN.saturating_sub(since));
+            if since < LOOK_AGAIN && stop.run_until_cancelled(rest).await.is_none() {
+                break;
             }
         }
         self.tasks.close();
