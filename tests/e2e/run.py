@@ -14,6 +14,7 @@ import traceback
 SUITES = [
     "test_sdk",
     "test_retries",
+    "test_verify",
     "test_github",
     "test_wordpress",
     "test_redmine",
