@@ -67,6 +67,7 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
             get(destinations::get).put(destinations::update).patch(destinations::update).delete(destinations::delete),
         )
         .route("/unified/destination/{id}/resume", put(destinations::resume).patch(destinations::resume))
+        .route("/unified/destination/{id}/test", post(destinations::test))
         .route("/unified/destination/{id}/deliveries", get(destinations::deliveries))
         .route("/unified/destination/{id}/deliveries/{delivery}", get(destinations::delivery))
         .route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take))

@@ -5,10 +5,12 @@ use super::pages::SharedPage;
 use super::pump::Pump;
 use super::shared::Halt;
 use crate::api_model::notification::NotificationView;
-use crate::log::{Found, LogPageBuilder, PageMeta};
-use crate::store::{Destination, PlacedNotification};
+use crate::ids::{ConnectionId, FeedId, WebhookId};
+use crate::log::{Found, LogPage, LogPageBuilder, PageMeta};
+use crate::store::{Destination, Notification, NotificationDetails, NotificationEvent, PlacedNotification};
 use anyhook_connectors::contract::Change;
-use chrono::DateTime;
+use anyhook_connectors::model::ObjectType;
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
 /// Notifications read at a time.
@@ -46,6 +48,44 @@ pub(super) fn page(
         builder.push(Change::Updated, &object, None);
         places.push(row.sequence);
     }
-    let meta = PageMeta { found: Found::Told, made_at: DateTime::UNIX_EPOCH, from: None, token: None, is_last: false };
-    Ok(Some(SharedPage::of_places(builder.into_page(meta), places, last.sequence + 1)))
+    Ok(Some(SharedPage::of_places(builder.into_page(meta()), places, last.sequence + 1)))
+}
+
+fn meta() -> PageMeta {
+    PageMeta { found: Found::Told, made_at: DateTime::UNIX_EPOCH, from: None, token: None, is_last: false }
+}
+
+/// A page with one notification of something that never happened, each field filled in.
+pub(super) fn sample(destination: &Destination, at: DateTime<Utc>) -> Result<LogPage, serde_json::Error> {
+    let (feed, webhook) = (FeedId::from_bytes([0; 12]), WebhookId::from_bytes([0; 12]));
+    let details = NotificationDetails {
+        feed_id: Some(feed),
+        webhook_ids: vec![webhook],
+        began_at: Some(at),
+        duration_ms: Some(480),
+        changes: Some(3),
+        requests: Some(1),
+        bytes: Some(2_048),
+        error: Some("this is a test".to_owned()),
+        ..NotificationDetails::default()
+    };
+    let sample = Notification {
+        id: "000000000000000000000000".to_owned(),
+        workspace_id: destination.workspace_id,
+        event: NotificationEvent::SyncCompleted,
+        at,
+        description: "this is a test; no poll has ended".to_owned(),
+        code: Some("test".to_owned()),
+        connection_id: Some(ConnectionId::from_bytes([0; 12])),
+        webhook_id: Some(webhook),
+        integration: "sandbox".to_owned(),
+        environment: "Production".to_owned(),
+        external_xref: Some("your-reference".to_owned()),
+        object_type: Some(ObjectType::CrmContact),
+        destination_id: Some(destination.id),
+        details: Some(Box::new(details)),
+    };
+    let mut builder = LogPageBuilder::default();
+    builder.push(Change::Updated, &serde_json::to_vec(&NotificationView::new(&sample, None))?, None);
+    Ok(builder.into_page(meta()))
 }

@@ -4,16 +4,18 @@ use super::attempt::{Taken, request, row};
 use super::derive::DeliveryId;
 use super::desk::{Desk, DeskError, cut_at};
 use super::keys::Keyring;
+use super::notices;
 use super::pages::{PageError, SharedPage};
 use super::rendering::rendered;
 use super::subscriber::{Served, Subscriber};
 use super::verdict::{Verdict, judge};
 use crate::log::{Found, LogPage, LogPageBuilder, PageMeta};
 use crate::outbound::OutboundRequest;
-use crate::store::{ApiCall, Position, StoreError, Stream, Webhook, WebhookKind};
+use crate::store::{ApiCall, Destination, Position, StoreError, Stream, Webhook, WebhookKind};
 use anyhook_connectors::model::SAMPLE_RAW;
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,18 +29,28 @@ impl Desk {
     /// Sends a webhook's test payload once, and answers the row that tells of it. Positions are not touched. The webhook
     /// need not be in the store; where it is not, the row is kept nowhere.
     pub async fn test(&self, webhook: &Webhook) -> Result<ApiCall, DeskError> {
+        let page = self.sample_page(webhook, self.shared.context.clock.now())?;
+        self.try_out(Served { webhook: webhook.clone(), destination: None }, page).await
+    }
+
+    /// Sends a destination a sample notification once, and answers the row that tells of it, which is kept nowhere.
+    pub async fn test_destination(&self, destination: &Destination) -> Result<ApiCall, DeskError> {
+        let page = notices::sample(destination, self.shared.context.clock.now())?;
+        let served = Served { webhook: destination.as_webhook(), destination: Some(Arc::new(destination.clone())) };
+        self.try_out(served, page).await
+    }
+
+    async fn try_out(&self, served: Served, page: LogPage) -> Result<ApiCall, DeskError> {
         let (shared, context) = (&self.shared, &self.shared.context);
         let limits = &context.limits.deliver;
         let at = context.clock.now();
-        let mut subscriber =
-            Subscriber::new(Served { webhook: webhook.clone(), destination: None }, &shared.outputs, context)?;
+        let mut subscriber = Subscriber::new(served, &shared.outputs, context)?;
         subscriber.envelope.mark_test();
-        let page = SharedPage::alone(self.sample_page(webhook, at)?);
+        let page = SharedPage::alone(page);
         let batch = cut_at(shared, &subscriber, &page, Stream::Live, Position::default(), None)?;
         let keys = Keyring::default().keys(context, &subscriber).await?;
         let id = self.random_id()?;
-        let nothing =
-            || DeskError::Unfit("the webhook's template makes nothing of a sample; nothing was sent".to_owned());
+        let nothing = || DeskError::Unfit("the template makes nothing of a sample; nothing was sent".to_owned());
         let batch = rendered(batch, &id, &subscriber)?.ok_or_else(nothing)?;
         let mut sent = request(&subscriber, &batch, &id, &keys, at)?;
         mark(&mut sent);
@@ -54,7 +66,7 @@ impl Desk {
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let taken = Taken { at, duration_ms, size_bytes, attempt: 1 };
         let mut call = row(&subscriber, &batch, id, &answer, error, taken);
-        call.name = format!("{} TEST", webhook.object_type);
+        call.name = subscriber.named("TEST");
         self.keep_row(call.clone()).await?;
         Ok(call)
     }

@@ -214,6 +214,7 @@ async fn a_workspace_has_its_own() {
         ("PATCH", path(&made)),
         ("DELETE", path(&made)),
         ("PUT", format!("{}/resume", path(&made))),
+        ("POST", format!("{}/test", path(&made))),
         ("GET", format!("{}/deliveries", path(&made))),
         ("GET", format!("{}/deliveries/msg_1", path(&made))),
     ] {

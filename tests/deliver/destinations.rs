@@ -284,3 +284,26 @@ async fn a_hanging_destination_holds_up_no_webhook() {
     engine.stop().await;
     assert_eq!(receiver.shown(), ["VIRTUAL 1"]);
 }
+
+#[tokio::test]
+async fn a_test_is_signed_like_any_and_touches_nothing() {
+    let (world, receiver) = (World::new().await, Receiver::new().await);
+    let made = destination(&world, &receiver.url, to(&["CONNECTION_UPDATED"])).await;
+    let desk = anyhook::deliver::Desk::open(world.context.clone()).await.unwrap();
+    let before = world.delivery(Destination::served_as(made.id)).await;
+    let call = desk.test_destination(&made).await.unwrap();
+    assert_eq!((call.status, call.name.as_str(), call.destination_id), (200, "TEST", Some(made.id)));
+    receiver.answer(|_| status(500));
+    let call = desk.test_destination(&made).await.unwrap();
+    assert!(call.status == 500 && call.is_failure());
+    let seen = receiver.seen();
+    standardwebhooks::Webhook::new(SECRET).unwrap().verify(&seen[0].body, &seen[0].headers).unwrap();
+    let mark = format!("sha256={}", hex::encode(Sha256::digest(SECRET)));
+    assert_eq!((seen[0].header("anyhook-test"), seen[0].header("anyhook-destination-key")), ("true", mark.as_str()));
+    let body: Value = serde_json::from_slice(&seen[0].body).unwrap();
+    assert_eq!((&body["data"][0]["event"], &body["data"][0]["code"]), (&"SYNC_COMPLETED".into(), &"test".into()));
+    assert_eq!((&body["type"], &body["destination"]["id"]), (&"NOTIFICATION".into(), &made.id.to_string().into()));
+    assert_ne!(seen[0].header("webhook-id"), seen[1].header("webhook-id"));
+    assert_eq!(world.delivery(Destination::served_as(made.id)).await, before);
+    assert!(world.calls(Destination::served_as(made.id)).await.is_empty());
+}

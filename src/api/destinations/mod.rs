@@ -8,6 +8,7 @@ mod list;
 mod resume;
 mod settings;
 mod subscriptions;
+mod test;
 mod update;
 mod view;
 
@@ -17,4 +18,5 @@ pub(crate) use deliveries::{deliveries, delivery};
 pub(crate) use get::get;
 pub(crate) use list::list;
 pub(crate) use resume::resume;
+pub(crate) use test::test;
 pub(crate) use update::update;
