@@ -265,6 +265,10 @@ limits! {
         notifications_max: u64 = 10_000,
         /// How long notifications are kept, in milliseconds.
         notifications_kept_ms: u64 = 30 * 86_400_000,
+        /// Hours that insights are kept of, for each connection and object type.
+        insight_hours_max: u32 = 14 * 24,
+        /// Days that insights are kept of, for each connection and object type.
+        insight_days_max: u32 = 400,
         /// Ids of vendors' deliveries kept per connection, by which repeats are known.
         arrivals_max: u64 = 100_000,
         /// How long ids of vendors' deliveries are kept, in milliseconds.

@@ -12,6 +12,7 @@ pub(crate) mod error;
 mod fallback;
 pub(crate) mod find;
 mod health;
+mod insights;
 mod integrations;
 mod limiter;
 mod limits;

@@ -2,8 +2,8 @@
 
 use super::state::{Api, ApiOptions};
 use super::{
-    api_calls, connections, destinations, fallback, health, integrations, limits, notifications, version, webhooks,
-    workspace,
+    api_calls, connections, destinations, fallback, health, insights, integrations, limits, notifications, version,
+    webhooks, workspace,
 };
 use crate::context::Context;
 use crate::ingress;
@@ -60,6 +60,7 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/workspace/secret/{id}", delete(workspace::end_secret))
         .route("/unified/apicall", get(api_calls::list))
         .route("/unified/apicall/{id}", get(api_calls::get))
+        .route("/unified/insight", get(insights::list))
         .route("/unified/notification", get(notifications::list))
         .route("/unified/destination", get(destinations::list).post(destinations::create))
         .route(

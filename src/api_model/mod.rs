@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod delivery_settings;
 pub mod destination;
 pub mod health;
+pub mod insight;
 pub mod integration;
 pub mod notification;
 pub mod replay;

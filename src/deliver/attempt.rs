@@ -34,6 +34,8 @@ pub(super) struct Batch {
     pub(super) next: Position,
     pub(super) kind: PayloadType,
     pub(super) prepared: Arc<Prepared>,
+    /// When its page was logged; none for history.
+    pub(super) found_at: Option<DateTime<Utc>>,
     /// What is sent in place of the payload, or beside it.
     pub(super) parts: Option<Parts>,
 }
@@ -42,6 +44,12 @@ impl Batch {
     /// What its row keeps of it.
     pub(super) fn note(&self) -> Attempt {
         Attempt::of(self.stream, Span { from: self.position, to: self.next })
+    }
+
+    /// How long it was on its way once an attempt has ended. History was never on its way.
+    fn lag_ms(&self, taken: Taken) -> Option<u64> {
+        let began = (taken.at - self.found_at?).num_milliseconds();
+        Some(u64::try_from(began).unwrap_or_default().saturating_add(taken.duration_ms))
     }
 
     pub(super) fn id(&self, derive: &DeriveKey, subscriber: &Subscriber) -> DeliveryId {
@@ -124,6 +132,7 @@ pub(super) fn row(
     taken: Taken,
 ) -> ApiCall {
     let mut note = batch.note();
+    note.lag_ms = batch.lag_ms(taken);
     if let Ok(response) = answer {
         note.headers = answer::headers(&response.headers);
         note.body = answer::body(response, subscriber.response_kept_bytes);

@@ -144,5 +144,5 @@ pub(super) fn cut_at(
     let prepared = page.prepare(position.offset, want, &shared.derive)?;
     let kind = payload_type(page.page.meta.found, page.page.meta.is_last, prepared.cut.is_page_end);
     let next = page.behind(position, &prepared.cut);
-    Ok(Batch { stream, position, next, kind, prepared, parts: None })
+    Ok(Batch { stream, position, next, kind, prepared, found_at: None, parts: None })
 }

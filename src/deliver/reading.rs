@@ -65,7 +65,8 @@ impl Pump {
             let kind = payload_type(meta.found, meta.is_last, cut.is_page_end);
             let next = page.behind(position, cut);
             if cut.records > 0 || kind == PayloadType::InitialComplete {
-                return Ok(Some(Batch { stream, position, next, kind, prepared, parts: None }));
+                let found_at = (stream == Stream::Live).then_some(meta.made_at);
+                return Ok(Some(Batch { stream, position, next, kind, prepared, found_at, parts: None }));
             }
             self.move_to(stream, next);
             self.passed += 1;

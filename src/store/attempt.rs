@@ -50,6 +50,9 @@ pub struct Attempt {
     /// The answer's body; none where it was empty.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub body: Option<AnswerBody>,
+    /// From when its page was logged to the end of the attempt, in milliseconds; none for what was listed or replayed.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub lag_ms: Option<u64>,
 }
 
 /// What is kept of an answer's body.
@@ -73,7 +76,7 @@ impl Attempt {
             Stream::Live => None,
             Stream::Listing(job) => Some(job),
         };
-        Attempt { span, job, replay: None, is_skip: false, headers: Vec::new(), body: None }
+        Attempt { span, job, replay: None, is_skip: false, headers: Vec::new(), body: None, lag_ms: None }
     }
 
     /// The stream that its batch belongs to.

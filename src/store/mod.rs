@@ -18,6 +18,7 @@ mod delivery;
 mod delivery_settings;
 mod destination;
 mod feed;
+mod insight;
 mod kept;
 mod kv;
 mod lease;
@@ -47,6 +48,7 @@ pub use feed::{
     Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
     RunFinish, SweepHealth,
 };
+pub use insight::{Figures, Insight, InsightQuery, Insights, LAG_BOUNDS_MS, Lags, Resolution};
 pub use kept::{Keep, Kept, KeptMark};
 pub use lease::{Fence, Lease, Leases, Pause, SHARDS, ShardId};
 pub use list::{ListOrder, ListPage, ListSort};
@@ -104,6 +106,7 @@ pub trait Store:
     + Replays
     + Audit
     + Notifications
+    + Insights
     + Destinations
     + Leases
     + Send

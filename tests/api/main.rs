@@ -9,6 +9,7 @@ mod bad_input;
 mod connections;
 mod deliveries;
 mod delivery_settings;
+mod insights;
 mod destinations;
 mod notifications;
 mod oauth;

@@ -6,6 +6,7 @@ mod destinations;
 mod harness;
 mod history;
 mod hostile;
+mod insights;
 mod isolation;
 mod life;
 mod outcomes;

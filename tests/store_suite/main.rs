@@ -11,6 +11,7 @@ mod deliveries;
 mod destinations;
 mod feeds;
 mod health;
+mod insights;
 mod leases;
 mod ledger;
 mod listings;
@@ -172,6 +173,12 @@ store_suite! {
         ids_find_rows_and_sort_by_time,
         deleted_scopes_are_not_listed,
         rows_have_an_age,
+    }
+    insights {
+        runs_and_attempts_are_added_up_by_hour_and_day,
+        lists_of_insights_come_in_parts,
+        old_hours_and_days_make_room,
+        an_hour_is_told_once_it_is_over,
     }
     notifications {
         what_a_person_does_is_told_once,

@@ -31,6 +31,8 @@ pub(crate) fn limits() -> StoreLimits {
         notifications_max: 12,
         notifications_kept_ms: 100_000_000,
         syncs_max: 4,
+        insight_hours_max: 4,
+        insight_days_max: 3,
         arrivals_max: 20,
         arrivals_kept_ms: 1_000_000,
         ..StoreLimits::default()

@@ -276,6 +276,9 @@ pass_on! {
         writes step_replay(step: ReplayStep) -> ();
         writes cancel_replay(webhook: WebhookId, now: DateTime<Utc>) -> Replay;
     }
+    impl Insights {
+        reads insights(query: &InsightQuery) -> Vec<Insight>;
+    }
     impl Notifications {
         reads notifications(workspace: WorkspaceId, query: &NotificationQuery) -> Vec<Notification>;
         reads notifications_from(workspace: WorkspaceId, sequence: u64, limit: usize) -> Vec<PlacedNotification>;

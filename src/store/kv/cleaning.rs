@@ -42,6 +42,7 @@ fn clean(txn: &mut Txn<'_>, grave: &[u8], rows_max: usize) -> Result<usize, Stor
         kind if kind == Grave::Spool as u8 => remove(txn, Tree::Spool, id, rows_max),
         kind if kind == Grave::Arrivals as u8 => remove(txn, Tree::Arrivals, id, rows_max),
         kind if kind == Grave::Sweep as u8 => remove(txn, Tree::SweepRows, id, rows_max),
+        kind if kind == Grave::Insights as u8 => remove(txn, Tree::Insights, id, rows_max),
         kind if kind == Grave::Calls as u8 => calls::clean(txn, id, rows_max),
         _ => Err(damaged("grave")),
     }

@@ -135,6 +135,7 @@ fn delete(txn: &mut Txn<'_>, id: ConnectionId, now: DateTime<Utc>) -> Result<Vec
     txn.remove(Tree::Connections, id.as_bytes());
     calls::forget(txn, Scope::connection(id));
     txn.put(Tree::Graves, Grave::Arrivals.key(id.as_bytes()), Vec::new());
+    txn.put(Tree::Graves, Grave::Insights.key(id.as_bytes()), Vec::new());
     txn.wake(Wake::ConnectionChanged(id));
     tell(txn, &old, NotificationEvent::ConnectionDeleted, now, "the connection was deleted with its webhooks")?;
     Ok(deleted)

@@ -7,7 +7,7 @@ use super::keys::DueKind;
 use super::listings::Passed;
 use super::lists::{self, Due};
 use super::txn::Txn;
-use super::{Pace, Units, behind, destinations, feeds, leases, listings, notifications, webhooks};
+use super::{Pace, Units, behind, destinations, feeds, insights, leases, listings, notifications, webhooks};
 use crate::ids::WebhookId;
 use crate::store::{
     ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, ListingJob, Notification, NotificationEvent,
@@ -62,7 +62,10 @@ fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
     }
     delivery_row::keep(txn, webhook, due_before, &delivery);
     match call {
-        Some(call) => calls::record(txn, Scope::webhook(webhook), call, fold),
+        Some(call) => {
+            insights::count(txn, &call)?;
+            calls::record(txn, Scope::webhook(webhook), call, fold)
+        }
         None => Ok(()),
     }
 }

@@ -95,6 +95,8 @@ trees! {
     Destinations "destinations",
     /// workspace -> what its destinations listen to
     Listeners "listeners",
+    /// connection, length, span, object type -> what was done in it
+    Insights "insights",
 }
 
 impl Tree {

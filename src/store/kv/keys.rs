@@ -61,6 +61,7 @@ pub(super) enum Grave {
     Calls = 3,
     Arrivals = 4,
     Sweep = 5,
+    Insights = 6,
 }
 
 impl Grave {

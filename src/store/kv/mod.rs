@@ -20,6 +20,7 @@ pub(crate) mod engine;
 mod feeds;
 mod head;
 mod health;
+mod insights;
 mod kept;
 mod keys;
 mod leaf;

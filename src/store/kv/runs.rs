@@ -5,7 +5,7 @@ use super::engine::Read;
 use super::head::{self, Head};
 use super::marks::Marks;
 use super::txn::Txn;
-use super::{endings, feeds, health, leases, ledger, log, marks, progress};
+use super::{endings, feeds, health, insights, leases, ledger, log, marks, progress};
 use crate::ids::FeedId;
 use crate::log::EncodedPage;
 use crate::store::{Contact, FeedHealth, Fence, PageCommit, PageCommitted, RunFinish, StoreError};
@@ -75,6 +75,7 @@ pub(super) fn finish(txn: &mut Txn<'_>, mut finish: RunFinish) -> Result<(), Sto
         health::note_contact(txn, finish.feed, contact, at)?;
     }
     if let Some(call) = finish.call {
+        insights::count(txn, &call)?;
         calls::record(txn, Scope::feed(finish.feed), call, Fold::EmptyRuns)?;
     }
     Ok(())

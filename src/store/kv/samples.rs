@@ -11,12 +11,13 @@ use super::leaf::{self, Known};
 use super::leases::Held;
 use super::marks::Marks;
 use super::txn::Txn;
-use super::{calls, keys, leases, pages, progress, rows, sweeps, workspaces};
+use super::{calls, insights, keys, leases, pages, progress, rows, sweeps, workspaces};
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, LedgerEntry, ListingJob, LogHead, Missed,
-    Pause, Position, Progress, Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
+    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, Figures, Lags, LedgerEntry, ListingJob,
+    LogHead, Missed, Pause, Position, Progress, Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth,
+    Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -208,6 +209,15 @@ fn rows_of_leases_and_counters_of_version_1_are_read() {
     let rings = [Ring { first: 1, next: 201 }, Ring { first: 0, next: 3 }];
     let counters = Counters { rings, is_foldable: true };
     compact("call_counter", &counters, &counters.encode(), Counters::decode);
+}
+
+#[test]
+fn insights_of_version_1_are_read() {
+    let classes = std::array::from_fn(|class| 11 + class as u64);
+    let lags = Lags { count: 8, sum_ms: 9, max_ms: 10, classes };
+    let figures =
+        Figures { runs: 1, failed_runs: 2, requests: 3, changes: 4, deliveries: 5, records: 6, failures: 7, lags };
+    compact("insight", &figures, &insights::encode(&figures), insights::decode);
 }
 
 #[test]

@@ -1,0 +1,242 @@
+//! Insights: a row for each connection, length, span and object type, added to by the units that end runs and attempts.
+
+use super::Units;
+use super::destinations;
+use super::engine::{Read, Scan, Span, Tree, Value};
+use super::keys::ID_BYTES;
+use super::notifications;
+use super::rows::{Reader, Writer, damaged};
+use super::txn::Txn;
+use crate::ids::ConnectionId;
+use crate::store::{
+    ApiCall, CallKind, Figures, Insight, InsightQuery, Insights, Lags, Notification, NotificationDetails,
+    NotificationEvent, Resolution, StoreError,
+};
+use anyhook_connectors::model::ObjectType;
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub(super) const WHAT: &str = "insight";
+pub(super) const FORMAT: u8 = 1;
+/// Rows that are too old which one new row drives out.
+const DRIVEN_OUT_MAX: usize = 16;
+/// Rows looked through for the hour before.
+const LOOKED_BACK_MAX: usize = 256;
+/// Bytes of a key before the object type.
+const TYPE_AT: usize = ID_BYTES + 1 + 8;
+
+fn prefix(connection: ConnectionId, resolution: Resolution) -> Vec<u8> {
+    let kind = match resolution {
+        Resolution::Hour => 1,
+        Resolution::Day => 2,
+    };
+    [&connection.as_bytes()[..], &[kind]].concat()
+}
+
+/// Times before 1970 are no times of ours.
+fn at_key(connection: ConnectionId, resolution: Resolution, at: DateTime<Utc>) -> Vec<u8> {
+    let seconds = u64::try_from(at.timestamp()).unwrap_or_default();
+    [prefix(connection, resolution), seconds.to_be_bytes().to_vec()].concat()
+}
+
+fn key(connection: ConnectionId, resolution: Resolution, at: DateTime<Utc>, object_type: ObjectType) -> Vec<u8> {
+    [at_key(connection, resolution, at), object_type.as_str().as_bytes().to_vec()].concat()
+}
+
+/// The span and the object type of a key; none for a type that this build does not know.
+fn place(key: &[u8]) -> Result<Option<(DateTime<Utc>, ObjectType)>, StoreError> {
+    let (head, name) = key.split_at_checked(TYPE_AT).ok_or_else(|| damaged(WHAT))?;
+    let seconds = head[ID_BYTES + 1..].try_into().map(u64::from_be_bytes).map_err(|_| damaged(WHAT))?;
+    let at = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let at = at.ok_or_else(|| damaged(WHAT))?;
+    Ok(std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()).map(|object_type| (at, object_type)))
+}
+
+pub(super) fn encode(figures: &Figures) -> Value {
+    let Figures { runs, failed_runs, requests, changes, deliveries, records, failures, lags } = *figures;
+    let mut row = Writer::new(FORMAT);
+    let known =
+        [runs, failed_runs, requests, changes, deliveries, records, failures, lags.count, lags.sum_ms, lags.max_ms];
+    known.into_iter().chain(lags.classes).for_each(|number| row.u64(number));
+    row.finish()
+}
+
+pub(super) fn decode(row: &[u8]) -> Result<Figures, StoreError> {
+    let mut row = Reader::new(WHAT, FORMAT, row)?;
+    let mut figures = Figures {
+        runs: row.u64()?,
+        failed_runs: row.u64()?,
+        requests: row.u64()?,
+        changes: row.u64()?,
+        deliveries: row.u64()?,
+        records: row.u64()?,
+        failures: row.u64()?,
+        lags: Lags { count: row.u64()?, sum_ms: row.u64()?, max_ms: row.u64()?, classes: Default::default() },
+    };
+    for class in &mut figures.lags.classes {
+        *class = row.u64()?;
+    }
+    Ok(figures)
+}
+
+/// Adds a row's figures; false for a row that is neither a run nor an attempt.
+fn add(figures: &mut Figures, call: &ApiCall) -> bool {
+    match call.kind {
+        CallKind::Inbound if call.webhook_id.is_none() => {
+            figures.runs += 1;
+            figures.failed_runs += u64::from(call.is_failure());
+            figures.requests += call.requests;
+            figures.changes += call.records;
+        }
+        CallKind::Webhook if call.delivery.is_some() && call.is_failure() => figures.failures += 1,
+        CallKind::Webhook if call.delivery.is_some() => {
+            figures.deliveries += 1;
+            figures.records += call.records;
+            if let Some(lag_ms) = call.attempt.as_ref().and_then(|attempt| attempt.lag_ms) {
+                figures.lags.add(lag_ms);
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Counts the row of a run or an attempt. Rows of one group commit that fall into the same span are written once.
+pub(super) fn count(txn: &mut Txn<'_>, call: &ApiCall) -> Result<(), StoreError> {
+    let named = call.name.split(' ').next().and_then(|name| name.parse::<ObjectType>().ok());
+    let Some(object_type) = named.filter(|_| call.destination_id.is_none()) else { return Ok(()) };
+    for resolution in [Resolution::Hour, Resolution::Day] {
+        let from = resolution.begin(call.at);
+        let key = key(call.connection_id, resolution, from, object_type);
+        let known = txn.get(Tree::Insights, &key)?;
+        let mut figures = known.as_deref().map(decode).transpose()?.unwrap_or_default();
+        if !add(&mut figures, call) {
+            return Ok(());
+        }
+        txn.put(Tree::Insights, key, encode(&figures));
+        if known.is_none() {
+            drive_out(txn, call.connection_id, resolution, from)?;
+            if resolution == Resolution::Hour {
+                tell_before(txn, call, object_type, from)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn drive_out(
+    txn: &mut Txn<'_>,
+    connection: ConnectionId,
+    resolution: Resolution,
+    newest: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let spans = match resolution {
+        Resolution::Hour => txn.limits().insight_hours_max,
+        Resolution::Day => txn.limits().insight_days_max,
+    };
+    let kept = TimeDelta::try_seconds(resolution.seconds().saturating_mul(i64::from(spans.max(1)) - 1));
+    let Some(oldest) = kept.and_then(|kept| newest.checked_sub_signed(kept)) else { return Ok(()) };
+    let span = Span { from: prefix(connection, resolution), to: Some(at_key(connection, resolution, oldest)) };
+    let old = txn.range(Tree::Insights, span, Scan::Up).take(DRIVEN_OUT_MAX);
+    let old = old.map(|row| row.map(|(key, _)| key)).collect::<Result<Vec<_>, _>>()?;
+    old.iter().for_each(|key| txn.remove(Tree::Insights, &**key));
+    Ok(())
+}
+
+/// Tells of the last hour before this one, which is complete now, if some destination listens to that.
+fn tell_before(
+    txn: &mut Txn<'_>,
+    call: &ApiCall,
+    object_type: ObjectType,
+    from: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let listeners = destinations::listeners(txn, call.workspace_id)?;
+    if listeners.is_empty() {
+        return Ok(());
+    }
+    let span = Span {
+        from: prefix(call.connection_id, Resolution::Hour),
+        to: Some(at_key(call.connection_id, Resolution::Hour, from)),
+    };
+    let mut before = None;
+    for row in txn.range(Tree::Insights, span, Scan::Down).take(LOOKED_BACK_MAX) {
+        let (key, row) = row?;
+        if let Some((at, _)) = place(&key)?.filter(|(_, known)| *known == object_type) {
+            before = Some((at, decode(&row)?));
+            break;
+        }
+    }
+    let Some((at, figures)) = before else { return Ok(()) };
+    let new = told(call, object_type, at, &figures);
+    if listeners.iter().any(|listener| listener.wants(&new)) {
+        return notifications::write_for(txn, new, &listeners);
+    }
+    Ok(())
+}
+
+fn told(call: &ApiCall, object_type: ObjectType, from: DateTime<Utc>, figures: &Figures) -> Notification {
+    let Figures { changes, requests, records, failures, .. } = *figures;
+    let hour = from.format("%Y-%m-%dT%H:00Z");
+    let details = NotificationDetails {
+        began_at: Some(from),
+        duration_ms: Some(3_600_000),
+        changes: Some(changes),
+        requests: Some(requests),
+        delivered: Some(records),
+        ..NotificationDetails::default()
+    };
+    Notification {
+        id: String::new(),
+        workspace_id: call.workspace_id,
+        event: NotificationEvent::InsightPopulated,
+        at: call.at,
+        description: format!(
+            "the hour of {hour} of {object_type} is added up: {changes} changes found, {records} records delivered, {failures} attempts failed"
+        ),
+        code: None,
+        connection_id: Some(call.connection_id),
+        webhook_id: None,
+        integration: call.integration.clone(),
+        environment: call.environment.clone(),
+        external_xref: call.external_xref.clone(),
+        object_type: Some(object_type),
+        destination_id: None,
+        details: Some(Box::new(details)),
+    }
+}
+
+fn list(read: &dyn Read, query: &InsightQuery) -> Result<Vec<Insight>, StoreError> {
+    let InsightQuery { connection_id, resolution, .. } = *query;
+    if !read.has(Tree::Connections, connection_id.as_bytes())? {
+        return Ok(Vec::new());
+    }
+    let mut span = Span::prefix(&prefix(connection_id, resolution));
+    if let Some(since) = query.since {
+        span.from = at_key(connection_id, resolution, resolution.begin(since));
+    }
+    let scan = if query.is_ascending { Scan::Up } else { Scan::Down };
+    let (mut found, mut passed) = (Vec::new(), 0);
+    for row in read.range(Tree::Insights, span, scan) {
+        if found.len() == query.limit {
+            break;
+        }
+        let (key, row) = row?;
+        let Some((from, object_type)) = place(&key)? else { continue };
+        if query.object_type.is_some_and(|wanted| wanted != object_type) {
+            continue;
+        }
+        if passed < query.offset {
+            passed += 1;
+            continue;
+        }
+        found.push(Insight { connection_id, object_type, resolution, from, figures: decode(&row)? });
+    }
+    Ok(found)
+}
+
+#[async_trait]
+impl<U: Units> Insights for U {
+    async fn insights(&self, query: &InsightQuery) -> Result<Vec<Insight>, StoreError> {
+        self.read(|read| list(read, query))
+    }
+}
