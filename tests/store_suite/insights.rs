@@ -52,6 +52,7 @@ pub(crate) async fn runs_and_attempts_are_added_up_by_hour_and_day(world: &World
     let fence = world.fence(webhook.shard).await;
     run(world, &webhook, fence, 0, "task_task", None).await;
     run(world, &webhook, fence, 10, "task_task", Some("down")).await;
+    run(world, &webhook, fence, 15, "task_task", None).await;
     attempt(world, &webhook, fence, 20, Some(40)).await;
     attempt(world, &webhook, fence, 30, Some(60)).await;
     attempt(world, &webhook, fence, 40, None).await;
@@ -64,14 +65,14 @@ pub(crate) async fn runs_and_attempts_are_added_up_by_hour_and_day(world: &World
     let hours = list(world, only).await;
     let [first, second] = &hours[..] else { panic!("{hours:?}") };
     let Figures { runs, failed_runs, requests, changes, deliveries, records, failures, lags } = first.figures;
-    assert_eq!((runs, failed_runs, requests, changes), (2, 1, 4, 6));
+    assert_eq!((runs, failed_runs, requests, changes), (3, 1, 6, 9));
     assert_eq!((deliveries, records, failures), (2, 2, 1));
     assert_eq!((lags.count, lags.sum_ms, lags.max_ms, lags.at_percent(50)), (2, 100, 60, Some(60)));
     assert_eq!((first.from.timestamp(), first.to()), (1_699_999_200, second.from));
     assert_eq!((second.figures.runs, second.figures.changes), (1, 3));
     let days = list(world, query(&webhook, Resolution::Day)).await;
     let shown: Vec<_> = days.iter().map(|day| (day.object_type.as_str(), day.figures.runs)).collect();
-    assert_eq!(shown, [("task_project", 1), ("task_task", 3)]);
+    assert_eq!(shown, [("task_project", 1), ("task_task", 4)]);
     assert_eq!(days[1].figures.lags, lags);
 }
 
