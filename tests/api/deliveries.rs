@@ -1,7 +1,9 @@
 //! `/unified/webhook/{id}/deliveries` and `/runs`
 
 use crate::http_support::Server;
-use anyhook::store::{ApiCall, CallKind, FeedState, NextRun, NextWhy, RunFinish, Webhook};
+use anyhook::store::{
+    ApiCall, AttemptFinish, CallKind, FeedState, NextRun, NextWhy, Outcome, Position, RunFinish, Stream, Webhook,
+};
 use serde_json::json;
 
 fn row(webhook: &Webhook, records: u64, error: Option<&str>) -> ApiCall {
@@ -49,7 +51,9 @@ async fn runs_are_objects_newest_first() {
     }
     // What is about the webhook is no run.
     let about = ApiCall { webhook_id: Some(webhook.id), ..row(&webhook, 9, Some("no hook at the vendor")) };
-    server.store.record_call(about).await.unwrap();
+    let outcome = Outcome::Passed { stream: Stream::Live, position: Position::default() };
+    let finish = AttemptFinish { fence, webhook: webhook.id, outcome, at: about.at, call: Some(about) };
+    server.store.finish_attempt(finish).await.unwrap();
     let runs = server.get(&path).await.ok();
     let records: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["records"].as_u64().unwrap()).collect();
     assert_eq!(records, [3, 2, 1]);
