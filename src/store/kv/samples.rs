@@ -15,9 +15,9 @@ use super::{calls, insights, keys, leases, pages, progress, rows, sweeps, worksp
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, Figures, Lags, LedgerEntry, ListingJob,
-    LogHead, Missed, Pause, Position, Progress, Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth,
-    Workspace,
+    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, Figures, Kept, Lags, LedgerEntry, ListingJob,
+    LogHead, Missed, Pause, Position, Progress, Replay, ReplayState, Retry, ShardId, StoreError, Stream, Sweep, Webhook,
+    WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -112,6 +112,15 @@ fn json_rows_of_version_1_are_read() {
     assert_eq!(connection.id, ConnectionId::from_bytes([2; 12]));
     let workspace: Workspace = rows::from_json("workspace", &kept("workspace")).unwrap();
     assert_eq!(workspace.id, WorkspaceId::from_bytes([1; 12]));
+}
+
+#[test]
+fn rows_of_replays_are_read() {
+    json_in::<Replay>(KEPT_2, "replay");
+    json_in::<Kept>(KEPT_2, "kept_pages");
+    let replay: Replay = rows::from_json("replay", &kept_in(KEPT_2, "replay")).unwrap();
+    assert_eq!(replay.state, ReplayState::Failed { message: "no longer kept".into() });
+    assert_eq!((replay.parts[0].records, replay.parts[1].records), (Some(7), None));
 }
 
 #[test]
