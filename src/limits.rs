@@ -185,6 +185,12 @@ limits! {
         headers_max: usize = 32,
         /// Bytes of such a header's value.
         header_bytes_max: usize = 4 << 10,
+        /// How long an attempt holds one of `slots_max`, in milliseconds: one that lasts longer goes on as one of
+        /// `slow_slots_max`, and so begins the next one to its host.
+        slow_after_ms: u64 = 1_000,
+        /// Attempts at the same time that are slow, beside `slots_max`. With more, the one that has lasted longest ends
+        /// as unanswered: each has at least `slow_after_ms` times `slow_slots_max / slots_max`.
+        slow_slots_max: usize = 2_048,
     }
 }
 

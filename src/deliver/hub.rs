@@ -1,7 +1,7 @@
 //! The hub: hears of what became durable, and starts a pump for each webhook that may have something to deliver.
 
-use super::pump;
-use super::queue::Queue;
+use super::pump::{self, Turn};
+use super::queue::{Place, Queue};
 use super::readers::Readers;
 use super::replays;
 use super::shared::{self, Halt, Shared};
@@ -9,6 +9,7 @@ use super::signal::{CHANGED, GREW, JOB, Signal};
 use super::trim;
 use crate::context::Context;
 use crate::ids::{ConnectionId, WebhookId};
+use crate::limits::DeliverLimits;
 use crate::store::{Destination, Fence, ShardId, StoreError, Wake};
 use futures_util::FutureExt;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +22,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Pumps at the same time, as a multiple of the slots: most wait for a slot, or for outcomes to become durable.
+/// Pumps at the same time, as a multiple of the quick slots: most wait for a slot, or for outcomes to become durable.
+/// Those in the slow pool come on top, so that they are in nobody's way.
 const PUMPS_PER_SLOT: usize = 16;
 
 /// Webhooks read at a time when a shard is looked through.
@@ -33,8 +35,14 @@ const RETRIES_PER_READ: usize = 1_024;
 /// The soonest that retries are read again while some are due.
 const RETRIES_AGAIN: Duration = Duration::from_millis(100);
 
+/// How much later retries are read again for each one that was due: so that reading them takes a small part of the time.
+const RETRIES_PAUSE: Duration = Duration::from_micros(50);
+
 /// The latest that retries are read again, so that a clock that jumps delays none for longer.
 const RETRIES_IDLE: Duration = Duration::from_secs(60);
+
+/// How often hosts that webhooks wait for are looked at, where nothing told that there is room.
+const HOSTS_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a webhook waits after something did not work.
 const LATER: Duration = Duration::from_secs(1);
@@ -63,30 +71,48 @@ async fn store_key(context: &Context) -> [u8; 32] {
     }
 }
 
+fn pumps_max(limits: &DeliverLimits) -> usize {
+    limits.slots_max.max(1) * PUMPS_PER_SLOT + limits.slow_slots_max
+}
+
 struct Hub {
     shared: Arc<Shared>,
     pumps: JoinSet<(WebhookId, Halt)>,
     pumps_max: usize,
-    running: BTreeMap<WebhookId, Arc<Signal>>,
+    running: BTreeMap<WebhookId, Running>,
+    /// Pumps that were started for a retry; three quarters of all may be.
+    retries: usize,
     queue: Queue,
     readers: Readers,
     /// Shards to be looked through, and up to where they have been.
     scans: VecDeque<(ShardId, Option<WebhookId>)>,
     known: BTreeMap<ShardId, Fence>,
     retries_at: Instant,
+    /// Retries are not read again before.
+    retries_from: Instant,
+    hosts_at: Instant,
+}
+
+/// A pump.
+struct Running {
+    signal: Arc<Signal>,
+    is_retry: bool,
 }
 
 impl Hub {
     fn new(shared: Arc<Shared>) -> Self {
         Hub {
             pumps: JoinSet::new(),
-            pumps_max: shared.context.limits.deliver.slots_max.max(1) * PUMPS_PER_SLOT,
+            pumps_max: pumps_max(&shared.context.limits.deliver),
             running: BTreeMap::new(),
+            retries: 0,
             queue: Queue::default(),
             readers: Readers::default(),
             scans: VecDeque::new(),
             known: BTreeMap::new(),
             retries_at: Instant::now(),
+            retries_from: Instant::now(),
+            hosts_at: Instant::now(),
             shared,
         }
     }
@@ -97,8 +123,8 @@ impl Hub {
         self.shards_changed();
         loop {
             self.start_pumps();
-            let timer = self.queue.next_at().map_or(self.retries_at, |at| at.min(self.retries_at));
-            let may_scan = !self.scans.is_empty() && self.queue.len() < self.pumps_max;
+            let timer = self.queue.next_at().map_or(self.retries_at, |at| at.min(self.retries_at)).min(self.hosts_at);
+            let may_scan = !self.scans.is_empty() && self.queue.len(&Place::Ready) < self.pumps_max;
             let wait = timer.saturating_duration_since(Instant::now());
             tokio::select! {
                 biased;
@@ -110,6 +136,7 @@ impl Hub {
                     Err(RecvError::Closed) => shared.stop.cancelled().await,
                 },
                 Some(ended) = self.pumps.join_next(), if !self.pumps.is_empty() => self.joined(ended),
+                () = shared.slots.freed.notified() => {}
                 () = shared.context.clock.sleep(wait) => {}
                 () = std::future::ready(()), if may_scan => {}
             }
@@ -143,47 +170,92 @@ impl Hub {
         }
     }
 
+    /// Starts pumps: in turn one for what is new, one for a retry, and one for each that the slow pool admits.
     fn start_pumps(&mut self) {
+        const SLOW: [Place; 2] = [Place::Slow { is_retry: false }, Place::Slow { is_retry: true }];
         while self.pumps.len() < self.pumps_max {
-            let Some((webhook, bits)) = self.queue.pop() else { break };
-            let signal = Arc::new(Signal::new(bits));
-            self.running.insert(webhook, signal.clone());
-            let pump = pump::run(self.shared.clone(), webhook, signal);
-            self.pumps.spawn(async move {
-                let halt = AssertUnwindSafe(pump).catch_unwind().await;
-                (webhook, halt.unwrap_or_else(|_| Halt::Later("a delivery loop broke: this is a bug".to_owned())))
-            });
+            let fresh = self.queue.pop(&Place::Ready);
+            let may_retry = self.retries < self.pumps_max * 3 / 4;
+            let retry = may_retry.then(|| self.queue.pop(&Place::Retry)).flatten();
+            if fresh.is_none() && retry.is_none() {
+                break;
+            }
+            fresh.into_iter().for_each(|webhook| self.start(webhook, Turn::default()));
+            retry.into_iter().for_each(|webhook| self.start(webhook, Turn { is_retry: true, admission: None }));
         }
-        self.shared.is_queue_waiting.store(!self.queue.is_empty(), Ordering::Relaxed);
+        for place in &SLOW {
+            let is_retry = *place == SLOW[1];
+            while self.queue.len(place) > 0
+                && let Some(admission) = self.shared.slots.slow.admit(is_retry)
+                && let Some(webhook) = self.queue.pop(place)
+            {
+                self.start(webhook, Turn { is_retry, admission: Some(admission) });
+            }
+        }
+        let waits = |place| self.queue.len(place) > 0;
+        self.shared.slots.slow.set_waits(waits(&SLOW[0]), waits(&SLOW[1]));
+        self.shared.is_queue_waiting.store(waits(&Place::Ready) || waits(&Place::Retry), Ordering::Relaxed);
+    }
+
+    fn start(&mut self, webhook: WebhookId, turn: Turn) {
+        let running = Running { signal: Arc::default(), is_retry: turn.is_retry };
+        self.retries += usize::from(turn.is_retry);
+        let pump = pump::run(self.shared.clone(), webhook, running.signal.clone(), turn);
+        self.running.insert(webhook, running);
+        self.pumps.spawn(async move {
+            let halt = AssertUnwindSafe(pump).catch_unwind().await;
+            (webhook, halt.unwrap_or_else(|_| Halt::Later("a delivery loop broke: this is a bug".to_owned())))
+        });
     }
 
     fn dispatch(&mut self, webhook: WebhookId, bit: u8) {
         match self.running.get(&webhook) {
-            Some(signal) => signal.raise(bit),
-            None => self.queue.push(webhook, bit),
+            Some(running) => running.signal.raise(bit),
+            None if bit == CHANGED => self.queue.push_changed(webhook),
+            None => self.queue.push(webhook, Place::Ready),
         }
     }
 
     fn ended(&mut self, webhook: WebhookId, halt: Halt) {
-        let more = self.running.remove(&webhook).map_or(0, |signal| signal.take());
+        let mut more = 0;
+        if let Some(running) = self.running.remove(&webhook) {
+            self.retries -= usize::from(running.is_retry);
+            more = running.signal.take();
+        }
         match halt {
             Halt::Stopped | Halt::Gone | Halt::Idle | Halt::Elsewhere | Halt::Resting => {}
             Halt::Retry(at) => {
                 let wait = (at - self.shared.context.clock.now()).to_std().unwrap_or_default();
-                self.retries_at = self.retries_at.min(Instant::now() + wait);
+                self.retries_at = self.retries_at.min((Instant::now() + wait).max(self.retries_from));
             }
-            Halt::Yield => self.queue.push(webhook, CHANGED),
-            Halt::Crowded(host) => self.queue.park(host, webhook),
+            Halt::Yield => self.queue.push(webhook, Place::Ready),
+            Halt::Crowded { host, is_retry } => self.queue.push(webhook, Place::Host { host, is_retry }),
+            Halt::Slow { is_retry } => self.queue.push(webhook, Place::Slow { is_retry }),
             Halt::Later(reason) => {
                 tracing::warn!(webhook_id = %webhook, reason, "deliveries wait");
                 self.queue.push_at(Instant::now() + LATER, webhook);
             }
         }
-        if more != 0 {
-            self.queue.push(webhook, more);
+        match more {
+            0 => {}
+            bits if bits & CHANGED != 0 => self.queue.push_changed(webhook),
+            _ => self.queue.push(webhook, Place::Ready),
         }
-        let slots = self.shared.slots.clone();
-        self.queue.unpark(|host| !slots.is_crowded(host));
+    }
+
+    /// Makes webhooks ready whose hosts have room again. Now and then all hosts are looked at, since a webhook that was
+    /// made ready may not have wanted the room.
+    fn unpark(&mut self, now: Instant) {
+        let mut freed = self.shared.slots.take_freed();
+        if now >= self.hosts_at {
+            freed = self.queue.hosts();
+            self.hosts_at = now + if freed.is_empty() { RETRIES_IDLE } else { HOSTS_AGAIN };
+        }
+        for host in freed {
+            if !self.queue.unpark(&host, |is_retry| self.shared.slots.room(&host, is_retry)) {
+                self.shared.slots.is_awaited_no_more(&host);
+            }
+        }
     }
 
     async fn woken(&mut self, wake: Wake) {
@@ -237,7 +309,7 @@ impl Hub {
         tracing::info!(missed, "more became durable than could be heard of; all shards are looked through");
         self.shared.keyring.forget();
         self.readers.forget();
-        self.running.values().for_each(|signal| signal.raise(CHANGED));
+        self.running.values().for_each(|running| running.signal.raise(CHANGED));
         self.rescan();
     }
 
@@ -299,6 +371,7 @@ impl Hub {
     async fn tick(&mut self) {
         let now = Instant::now();
         self.queue.wake_due(now);
+        self.unpark(now);
         if now >= self.retries_at
             && let Err(error) = self.read_retries(now).await
         {
@@ -310,7 +383,9 @@ impl Hub {
     /// Starts pumps for webhooks whose retries are due.
     async fn read_retries(&mut self, now: Instant) -> Result<(), StoreError> {
         let shards = self.shared.context.leases.shards();
-        let due = self.shared.context.store.due_retries(&shards, RETRIES_PER_READ).await?;
+        // Those that wait already come first again: as many more are read, and as much later the next time.
+        let limit = RETRIES_PER_READ + self.queue.waiting() + self.retries;
+        let due = self.shared.context.store.due_retries(&shards, limit).await?;
         let (at, longest) = (self.shared.context.clock.now(), self.longest_wait());
         let mut next = None;
         for retry in &due {
@@ -320,11 +395,12 @@ impl Hub {
                 break;
             }
             if !self.running.contains_key(&retry.webhook) {
-                self.queue.push(retry.webhook, GREW);
+                self.queue.push(retry.webhook, Place::Retry);
             }
         }
-        let is_more = due.len() == RETRIES_PER_READ;
-        let wait = next.unwrap_or(if is_more { RETRIES_AGAIN } else { RETRIES_IDLE });
+        self.retries_from = now + RETRIES_PAUSE * u32::try_from(due.len()).unwrap_or(u32::MAX);
+        let again = RETRIES_AGAIN * u32::try_from(limit / RETRIES_PER_READ).unwrap_or(u32::MAX);
+        let wait = next.unwrap_or(if due.len() == limit { again } else { RETRIES_IDLE });
         self.retries_at = now + wait.clamp(Duration::from_millis(1), RETRIES_IDLE);
         Ok(())
     }

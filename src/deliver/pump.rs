@@ -7,6 +7,7 @@ use super::keys::Keys;
 use super::rendering::Filtered;
 use super::shared::{Halt, Shared};
 use super::signal::{CHANGED, JOB, Signal};
+use super::slow::Admission;
 use super::subscriber::{Served, Subscriber, Undeliverable};
 use crate::ids::WebhookId;
 use crate::store::{
@@ -19,11 +20,21 @@ use std::sync::atomic::Ordering;
 /// Attempts after which a pump lets others have their turn.
 const ATTEMPTS_PER_TURN: u32 = 64;
 
+/// What a pump was started for.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// To try a batch again. Any other pump leaves that to one, so that retries do not take the turns of what is new.
+    pub(super) is_retry: bool,
+    /// Lets its attempts begin in the slow pool.
+    pub(super) admission: Option<Admission>,
+}
+
 /// One webhook's loop.
 pub(super) struct Pump {
     pub(super) shared: Arc<Shared>,
     pub(super) subscriber: Subscriber,
     pub(super) retry: Option<Retry>,
+    pub(super) turn: Turn,
     pub(super) commits: Commits,
     pub(super) is_stale: bool,
     pub(super) live: Cursor,
@@ -39,10 +50,10 @@ pub(super) struct Pump {
 }
 
 /// Serves a webhook until nothing is left to do, or something stops it.
-pub(super) async fn run(shared: Arc<Shared>, webhook: WebhookId, signal: Arc<Signal>) -> Halt {
+pub(super) async fn run(shared: Arc<Shared>, webhook: WebhookId, signal: Arc<Signal>, turn: Turn) -> Halt {
     signal.take();
     let mut pump = match Pump::load(&shared, webhook, &signal).await {
-        Ok(pump) => pump,
+        Ok(pump) => Pump { turn, ..pump },
         Err(halt) => return halt,
     };
     let halt = match pump.serve().await {
@@ -86,6 +97,7 @@ impl Pump {
             listing,
             held_from: state.beside.and_then(|beside| beside.held_from),
             retry: state.retry,
+            turn: Turn::default(),
             subscriber,
             commits: Commits::default(),
             is_stale: false,
@@ -109,7 +121,7 @@ impl Pump {
                 self.job_changed().await?;
             }
             if let Some(retry) = &self.retry
-                && !self.is_due(retry)
+                && !(self.turn.is_retry && self.is_due(retry))
             {
                 return Err(Halt::Retry(retry.next_at));
             }
@@ -120,7 +132,7 @@ impl Pump {
             }
             let others_wait = || {
                 self.shared.is_queue_waiting.load(Ordering::Relaxed)
-                    || self.shared.slots.is_crowded(&self.subscriber.host)
+                    || self.shared.slots.room(&self.subscriber.host, false) == 0
             };
             if self.attempts >= ATTEMPTS_PER_TURN && others_wait() {
                 return Err(Halt::Yield);
@@ -131,9 +143,9 @@ impl Pump {
     /// Reads everything anew, once what was delivered is durable.
     async fn reload(&mut self) -> Result<(), Halt> {
         self.settle().await?;
-        let (attempts, pages_since_mark) = (self.attempts, self.pages_since_mark);
-        *self = Pump::load(&self.shared, self.subscriber.webhook.id, &self.signal).await?;
-        (self.attempts, self.pages_since_mark) = (attempts, pages_since_mark);
+        let (attempts, pages_since_mark, turn) = (self.attempts, self.pages_since_mark, std::mem::take(&mut self.turn));
+        let loaded = Pump::load(&self.shared, self.subscriber.webhook.id, &self.signal).await?;
+        *self = Pump { attempts, pages_since_mark, turn, ..loaded };
         Ok(())
     }
 

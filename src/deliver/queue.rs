@@ -1,45 +1,99 @@
-//! Webhooks that wait for a pump: for their turn, for a time, or for their host. Ids alone, so that a great many may wait.
+//! Webhooks that wait for a pump: for their turn, for a time, for their host or for the slow pool. Ids alone, each once,
+//! so that a great many may wait.
 
-use super::signal::CHANGED;
 use crate::ids::WebhookId;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::time::Instant;
+
+/// Where a webhook waits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    /// For its turn.
+    Ready,
+    /// For its turn with a batch that is tried again.
+    Retry,
+    /// For an admission to the slow pool.
+    Slow {
+        /// With a batch that is tried again.
+        is_retry: bool,
+    },
+    /// For room at its host.
+    Host {
+        /// The host.
+        host: Arc<str>,
+        /// With a batch that is tried again.
+        is_retry: bool,
+    },
+}
+
+/// Webhooks in their order, each with the number of its waiting. One that was taken out of its turn leaves an entry.
+type Line = VecDeque<(WebhookId, u64)>;
 
 /// Webhooks that wait.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    ready: VecDeque<WebhookId>,
-    /// What its pump is to be told.
-    bits: HashMap<WebhookId, u8>,
+    waiting: HashMap<WebhookId, (Place, u64)>,
+    lines: HashMap<Place, Line>,
     delayed: BinaryHeap<Reverse<(Instant, WebhookId)>>,
-    parked: HashMap<Arc<str>, VecDeque<WebhookId>>,
+    next: u64,
 }
 
 impl Queue {
-    /// Adds a webhook at the end, once.
-    pub(super) fn push(&mut self, webhook: WebhookId, bits: u8) {
-        let known = self.bits.entry(webhook).or_insert_with(|| {
-            self.ready.push_back(webhook);
-            0
+    /// Adds a webhook at the end of a line, once. One that waits already waits on where it is.
+    pub(super) fn push(&mut self, webhook: WebhookId, place: Place) {
+        if !self.waiting.contains_key(&webhook) {
+            self.insert(webhook, place);
+        }
+    }
+
+    /// Adds a webhook that may be another than it was, at the end of those that are ready: it may not have to wait for
+    /// its host any more.
+    pub(super) fn push_changed(&mut self, webhook: WebhookId) {
+        if !matches!(self.waiting.get(&webhook), Some((Place::Ready, _))) {
+            self.insert(webhook, Place::Ready);
+        }
+    }
+
+    fn insert(&mut self, webhook: WebhookId, place: Place) {
+        self.next += 1;
+        self.waiting.insert(webhook, (place.clone(), self.next));
+        self.lines.entry(place).or_default().push_back((webhook, self.next));
+    }
+
+    /// The next one in a line.
+    pub(super) fn pop(&mut self, place: &Place) -> Option<WebhookId> {
+        let line = self.lines.get_mut(place)?;
+        let waiting = &mut self.waiting;
+        let is_here = |(webhook, number): &(WebhookId, u64)| waiting.get(webhook).is_some_and(|(_, of)| of == number);
+        let found = std::iter::from_fn(|| line.pop_front()).find(is_here).map(|(webhook, _)| webhook);
+        if line.is_empty() {
+            self.lines.remove(place);
+        }
+        if let Some(webhook) = found {
+            waiting.remove(&webhook);
+        }
+        found
+    }
+
+    /// Webhooks in a line, about.
+    pub(super) fn len(&self, place: &Place) -> usize {
+        self.lines.get(place).map_or(0, VecDeque::len)
+    }
+
+    /// Webhooks in all lines.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Hosts that webhooks wait for.
+    pub(super) fn hosts(&self) -> HashSet<Arc<str>> {
+        let hosts = self.lines.keys().filter_map(|place| match place {
+            Place::Host { host, .. } => Some(host.clone()),
+            Place::Ready | Place::Retry | Place::Slow { .. } => None,
         });
-        *known |= bits;
-    }
-
-    /// The next one whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<(WebhookId, u8)> {
-        let webhook = self.ready.pop_front()?;
-        let bits = self.bits.remove(&webhook).unwrap_or(CHANGED);
-        Some((webhook, bits))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.ready.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty()
+        hosts.collect()
     }
 
     /// Adds a webhook for then.
@@ -54,37 +108,24 @@ impl Queue {
 
     /// Makes those ready whose time has come.
     pub(super) fn wake_due(&mut self, now: Instant) {
-        while let Some(Reverse((_, webhook))) = self.delayed.pop_if_due(now) {
-            self.push(webhook, CHANGED);
+        while self.next_at().is_some_and(|at| at <= now) {
+            let Some(Reverse((_, webhook))) = self.delayed.pop() else { break };
+            self.push(webhook, Place::Ready);
         }
     }
 
-    /// Adds a webhook that waits until there is room for its host.
-    pub(super) fn park(&mut self, host: Arc<str>, webhook: WebhookId) {
-        self.parked.entry(host).or_default().push_back(webhook);
-    }
-
-    /// Makes one parked webhook of each host ready that has room, as `has_room` tells.
-    pub(super) fn unpark(&mut self, has_room: impl Fn(&str) -> bool) {
-        let mut free = Vec::new();
-        self.parked.retain(|host, waiting| {
-            if has_room(host) {
-                free.extend(waiting.pop_front());
+    /// Makes as many ready that wait for a host as there is room for. True if more wait.
+    pub(super) fn unpark(&mut self, host: &Arc<str>, room: impl Fn(bool) -> usize) -> bool {
+        let mut more_wait = false;
+        for (is_retry, ready) in [(false, Place::Ready), (true, Place::Retry)] {
+            let place = Place::Host { host: host.clone(), is_retry };
+            for _ in 0..room(is_retry) {
+                let Some(webhook) = self.pop(&place) else { break };
+                self.push(webhook, ready.clone());
             }
-            !waiting.is_empty()
-        });
-        free.into_iter().for_each(|webhook| self.push(webhook, CHANGED));
-    }
-}
-
-/// Takes from a heap only what is due.
-trait PopIfDue {
-    fn pop_if_due(&mut self, now: Instant) -> Option<Reverse<(Instant, WebhookId)>>;
-}
-
-impl PopIfDue for BinaryHeap<Reverse<(Instant, WebhookId)>> {
-    fn pop_if_due(&mut self, now: Instant) -> Option<Reverse<(Instant, WebhookId)>> {
-        if self.peek()?.0.0 <= now { self.pop() } else { None }
+            more_wait |= self.len(&place) > 0;
+        }
+        more_wait
     }
 }
 
@@ -97,34 +138,63 @@ mod tests {
         WebhookId::from_bytes([number; 12])
     }
 
+    fn at(host: &str, is_retry: bool) -> Place {
+        Place::Host { host: host.into(), is_retry }
+    }
+
+    fn all(queue: &mut Queue, place: Place) -> Vec<WebhookId> {
+        std::iter::from_fn(|| queue.pop(&place)).collect()
+    }
+
     #[tokio::test]
     async fn each_waits_once_and_comes_in_turn() {
         let mut queue = Queue::default();
         let now = Instant::now();
-        queue.push(id(1), 1);
-        queue.push(id(2), 1);
-        queue.push(id(1), 4);
+        [1, 2, 1].iter().for_each(|number| queue.push(id(*number), Place::Ready));
         queue.push_at(now + Duration::from_secs(2), id(4));
         queue.push_at(now + Duration::from_secs(1), id(3));
         assert_eq!(queue.next_at(), Some(now + Duration::from_secs(1)));
         queue.wake_due(now + Duration::from_secs(1));
-        let popped = [queue.pop(), queue.pop(), queue.pop(), queue.pop()];
-        assert_eq!(popped, [Some((id(1), 5)), Some((id(2), 1)), Some((id(3), CHANGED)), None]);
-        queue.push(id(1), 1);
-        assert_eq!(queue.pop(), Some((id(1), 1)));
+        assert_eq!(all(&mut queue, Place::Ready), [id(1), id(2), id(3)]);
+        queue.push(id(1), Place::Ready);
+        assert_eq!(all(&mut queue, Place::Ready), [id(1)]);
+        assert!(queue.waiting.is_empty() && queue.lines.is_empty());
+    }
+
+    #[test]
+    fn one_that_waits_elsewhere_is_not_woken_by_more_to_deliver() {
+        let mut queue = Queue::default();
+        queue.push(id(1), Place::Slow { is_retry: true });
+        queue.push(id(2), at("a", false));
+        for _ in 0..1_000 {
+            [1, 2].iter().for_each(|number| queue.push(id(*number), Place::Ready));
+        }
+        assert_eq!((queue.len(&Place::Ready), queue.waiting()), (0, 2));
+        assert_eq!(all(&mut queue, Place::Slow { is_retry: true }), [id(1)]);
+    }
+
+    #[test]
+    fn one_that_has_changed_waits_no_longer() {
+        let mut queue = Queue::default();
+        queue.push(id(1), at("a", false));
+        queue.push_changed(id(1));
+        queue.push_changed(id(1));
+        assert_eq!(all(&mut queue, Place::Ready), [id(1)]);
+        assert!(!queue.unpark(&"a".into(), |_| 9), "nobody waits there any more");
+        assert!(queue.waiting.is_empty() && queue.lines.is_empty());
     }
 
     #[test]
     fn parked_ones_wait_for_their_own_host() {
         let mut queue = Queue::default();
-        queue.park("a".into(), id(1));
-        queue.park("a".into(), id(2));
-        queue.park("b".into(), id(3));
-        queue.unpark(|host| host == "a");
-        assert_eq!((queue.pop(), queue.pop()), (Some((id(1), CHANGED)), None));
-        queue.unpark(|_| true);
-        assert_eq!(queue.len(), 2);
-        queue.unpark(|_| true);
-        assert!(queue.parked.is_empty() && queue.len() == 2);
+        for (number, host, is_retry) in [(9, "a", true), (1, "a", false), (2, "a", false), (3, "b", false)] {
+            queue.push(id(number), at(host, is_retry));
+        }
+        assert!(queue.unpark(&"a".into(), |is_retry| usize::from(!is_retry)));
+        assert_eq!(all(&mut queue, Place::Ready), [id(1)]);
+        assert!(!queue.unpark(&"a".into(), |_| 2));
+        assert_eq!(queue.hosts(), ["b".into()].into());
+        assert_eq!(all(&mut queue, Place::Ready), [id(2)]);
+        assert_eq!(all(&mut queue, Place::Retry), [id(9)]);
     }
 }

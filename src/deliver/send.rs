@@ -4,8 +4,10 @@ use super::attempt::{Batch, Taken, request, row};
 use super::backoff::{Hint, Tried, Wait, next_wait};
 use super::pump::Pump;
 use super::shared::Halt;
+use super::slots::{Ended, Refused};
 use super::verdict::{Verdict, judge};
 use crate::context::Context;
+use crate::outbound::OutboundError;
 use crate::store::{ApiCall, Lease, Outcome, Retry, Webhook};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
@@ -14,10 +16,13 @@ use tokio::time::Instant;
 impl Pump {
     /// Attempts a batch once. An error ends the pump.
     pub(super) async fn attempt(&mut self, batch: Batch) -> Result<(), Halt> {
-        let (slots, host) = (self.shared.slots.clone(), self.subscriber.host.clone());
-        let (slot, kept) = self.commits.beside(slots.acquire(&host, self.retry.is_some())).await;
+        let (slots, host, is_retry) = (self.shared.slots.clone(), self.subscriber.host.clone(), self.retry.is_some());
+        let (slot, kept) = self.commits.beside(slots.acquire(&host, is_retry, &mut self.turn.admission)).await;
         kept?;
-        let slot = slot.map_err(|_| Halt::Crowded(host))?;
+        let mut slot = slot.map_err(|refused| match refused {
+            Refused::Crowded => Halt::Crowded { host, is_retry },
+            Refused::Slow => Halt::Slow { is_retry },
+        })?;
         if !self.may_attempt(batch.stream, batch.position).await? {
             return Ok(());
         }
@@ -31,9 +36,10 @@ impl Pump {
         sent.body_bytes_max = limits.response_bytes_max;
         let size_bytes = sent.body.iter().map(|part| part.len() as u64).sum();
         let destinations = self.shared.context.destinations.clone();
-        let (answer, kept) = self.commits.beside(destinations.send(sent)).await;
+        let (answer, kept) = self.commits.beside(slot.run(destinations.send(sent))).await;
         drop(slot);
         kept?;
+        let answer = answer.unwrap_or_else(|Ended(after)| Err(OutboundError::Deadline(after)));
 
         let duration = began.elapsed();
         let verdict = judge(&answer, self.shared.context.clock.now());

@@ -46,8 +46,19 @@ pub(super) enum Halt {
     #[error("others wait for their turn")]
     Yield,
     /// Too many wait for its host.
-    #[error("too many wait for {0}")]
-    Crowded(Arc<str>),
+    #[error("too many wait for {host}")]
+    Crowded {
+        /// The host.
+        host: Arc<str>,
+        /// True if its batch is tried again.
+        is_retry: bool,
+    },
+    /// Its host is slow, and others wait for the slow pool.
+    #[error("its host is slow, and others wait")]
+    Slow {
+        /// True if its batch is tried again.
+        is_retry: bool,
+    },
     /// Something does not work now.
     #[error("{0}")]
     Later(String),
@@ -118,7 +129,7 @@ impl Shared {
             pages: PageCache::new(limits.deliver.page_cache_bytes_max, page_bytes_max),
             keyring: Keyring::default(),
             outputs: Outputs::default(),
-            slots: Slots::new(limits.deliver.slots_max, limits.deliver.host_slots_max),
+            slots: Slots::new(&limits.deliver),
             marks: Marks::default(),
             is_queue_waiting: AtomicBool::new(false),
             failing: AtomicUsize::new(0),

@@ -20,10 +20,6 @@ pub(super) struct Signal {
 }
 
 impl Signal {
-    pub(super) fn new(bits: u8) -> Self {
-        Signal { bits: AtomicU8::new(bits), notify: Notify::new() }
-    }
-
     pub(super) fn raise(&self, bit: u8) {
         self.bits.fetch_or(bit, Ordering::SeqCst);
         self.notify.notify_one();

@@ -1,90 +1,290 @@
-//! Slots: how many attempts run at once, in all and to one host. First come, first served; a part of them is kept for
-//! batches that are sent for the first time, so that retries never starve those.
+//! Slots: how many attempts run at once. Each has a slot of its host, and a place in one of two pools: a quick slot, or
+//! a place of the slow pool once it has lasted longer than `deliver.slow_after_ms` (`slow.rs`), from the start where the
+//! host was slow the last time. So endpoints that hang, on however many hosts, take no slots from others for longer.
+//!
+//! - First come, first served, and in each a part is kept for batches that are sent for the first time.
+//! - An eighth of the quick slots is kept for hosts that answered quickly the last time, so that those keep their pace
+//!   while many that nothing is known of hang.
+//! - Only so many webhooks wait for a host, and for all hosts. Others are turned away and wait in the hub, as ids.
 
-use std::collections::HashMap;
+use super::lanes::{Lanes, Permits, part};
+use super::slow::{Admission, SlowPlace, SlowPool};
+use super::speeds::{Speed, Speeds};
+use crate::limits::DeliverLimits;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
-/// Webhooks that may wait for or use a host's slots, as a multiple of these slots. More are turned away, so that those
-/// of one slow host do not fill the memory.
-const CROWD: usize = 8;
+/// Webhooks that may wait for or use a host's slots, as a multiple of these slots. More are turned away.
+const CROWD: usize = 2;
+
+/// Webhooks that may wait for slots of their hosts, as a multiple of the quick slots.
+const WAITING_PER_SLOT: usize = 4;
 
 /// The slots.
 #[derive(Debug)]
 pub(super) struct Slots {
-    all: Lanes,
-    hosts: Mutex<HashMap<Arc<str>, Host>>,
+    quick: Lanes,
+    /// Of the quick slots, those for hosts of which nothing is known.
+    unknown: Arc<Semaphore>,
+    pub(super) slow: Arc<SlowPool>,
+    slow_after: Duration,
+    hosts: Mutex<Hosts>,
     host_max: usize,
+    waiting_max: usize,
+    /// Told when there may be room for webhooks that were turned away.
+    pub(super) freed: Arc<Notify>,
 }
 
-#[derive(Debug, Clone)]
-struct Lanes {
-    all: Arc<Semaphore>,
-    retries: Arc<Semaphore>,
+#[derive(Debug, Default)]
+struct Hosts {
+    used: HashMap<Arc<str>, Host>,
+    /// Users that wait for a slot of their host, and how many of them with retries.
+    waiting: Count,
+    speeds: Speeds,
+    /// Hosts with room again that turned webhooks away.
+    freed: HashSet<Arc<str>>,
 }
 
 #[derive(Debug)]
 struct Host {
     lanes: Lanes,
-    users: usize,
+    users: Count,
+    turned_away: bool,
 }
 
-impl Lanes {
-    /// Three quarters of the slots may be taken by retries.
-    fn new(slots: usize) -> Self {
-        let slots = slots.max(1);
-        let retries = if slots == 1 { 1 } else { (slots * 3 / 4).clamp(1, slots - 1) };
-        Lanes { all: Arc::new(Semaphore::new(slots)), retries: Arc::new(Semaphore::new(retries)) }
+/// Webhooks, and how many of them have retries.
+#[derive(Debug, Default, Clone, Copy)]
+struct Count {
+    all: usize,
+    retries: usize,
+}
+
+impl Count {
+    /// How many more there may be. Retries may take a part.
+    fn room(self, max: usize, is_retry: bool) -> usize {
+        let all = max.saturating_sub(self.all);
+        if is_retry { all.min(part(max, 3, 4).saturating_sub(self.retries)) } else { all }
     }
 
-    /// The semaphores are never closed, so none of these is none in practice.
-    async fn take(&self, is_retry: bool) -> [Option<OwnedSemaphorePermit>; 2] {
-        let retry = if is_retry { self.retries.clone().acquire_owned().await.ok() } else { None };
-        [retry, self.all.clone().acquire_owned().await.ok()]
+    fn add(&mut self, is_retry: bool) {
+        self.all += 1;
+        self.retries += usize::from(is_retry);
     }
+
+    fn remove(&mut self, is_retry: bool) {
+        self.all -= 1;
+        self.retries -= usize::from(is_retry);
+    }
+}
+
+/// Why there is no slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// As many wait for this host, or for all hosts, as may.
+    Crowded,
+    /// The host is slow, and others wait for the slow pool.
+    Slow,
 }
 
 /// One attempt's slot; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
-    _permits: [[Option<OwnedSemaphorePermit>; 2]; 2],
-    _user: User,
+    place: Place,
+    _of_host: Permits,
+    user: User,
 }
 
-/// Too many wait for this host already.
+type QuickPermits = [Option<OwnedSemaphorePermit>; 3];
+
+#[derive(Debug)]
+enum Place {
+    Quick(#[allow(dead_code)] QuickPermits), // held, not read
+    Slow(SlowPlace),
+}
+
+/// An attempt was ended after this time, because it was slow and its place was needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Crowded;
+pub(super) struct Ended(pub(super) Duration);
 
 impl Slots {
-    /// That many slots in all, and to one host.
-    pub(super) fn new(all: usize, per_host: usize) -> Arc<Self> {
-        Arc::new(Slots { all: Lanes::new(all), hosts: Mutex::default(), host_max: per_host.max(1) })
+    pub(super) fn new(limits: &DeliverLimits) -> Arc<Self> {
+        let (quick, freed) = (limits.slots_max.max(1), Arc::<Notify>::default());
+        Arc::new(Slots {
+            quick: Lanes::new(quick),
+            unknown: Arc::new(Semaphore::new(part(quick, 7, 8))),
+            slow: SlowPool::new(limits.slow_slots_max, freed.clone()),
+            slow_after: Duration::from_millis(limits.slow_after_ms),
+            hosts: Mutex::default(),
+            host_max: limits.host_slots_max.max(1),
+            waiting_max: quick * WAITING_PER_SLOT,
+            freed,
+        })
     }
 
-    /// Waits for a slot. The host's comes first, so that who waits for a host holds nobody else's.
-    pub(super) async fn acquire(self: &Arc<Self>, host: &Arc<str>, is_retry: bool) -> Result<Slot, Crowded> {
-        let (user, lanes) = self.enter(host)?;
-        let of_host = lanes.take(is_retry).await;
-        Ok(Slot { _permits: [of_host, self.all.take(is_retry).await], _user: user })
-    }
-
-    /// True if a host has as many waiting as it may.
-    pub(super) fn is_crowded(&self, host: &str) -> bool {
-        self.hosts().get(host).is_some_and(|known| known.users >= self.host_max * CROWD)
-    }
-
-    fn enter(self: &Arc<Self>, host: &Arc<str>) -> Result<(User, Lanes), Crowded> {
-        let mut hosts = self.hosts();
-        let known = hosts.entry(host.clone()).or_insert_with(|| Host { lanes: Lanes::new(self.host_max), users: 0 });
-        if known.users >= self.host_max * CROWD {
-            return Err(Crowded);
+    /// Waits for a slot. The host's comes first, so that who waits for a host holds nobody else's. `admission` is what
+    /// lets this webhook begin in the slow pool, and is kept there for its next attempt.
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        host: &Arc<str>,
+        is_retry: bool,
+        admission: &mut Option<Admission>,
+    ) -> Result<Slot, Refused> {
+        let (user, of_host) = match self.enter(host, is_retry)? {
+            Entered::Has(user, permits) => (user, permits),
+            Entered::Waits(waiting, user, lanes) => {
+                let permits = lanes.take(is_retry).await;
+                drop(waiting);
+                (user, permits)
+            }
+        };
+        // A host may turn slow, or quick again, while it is waited.
+        let mut speed = self.speed(host);
+        if speed != Speed::Slow {
+            *admission = None;
+            let quick = self.take_quick(is_retry, speed).await;
+            speed = self.speed(host);
+            if speed != Speed::Slow {
+                return Ok(Slot { place: Place::Quick(quick), _of_host: of_host, user });
+            }
         }
-        known.users += 1;
-        Ok((User { slots: self.clone(), host: host.clone() }, known.lanes.clone()))
+        *admission = self.slow.turn(admission.take(), is_retry);
+        match admission {
+            Some(_) => Ok(Slot { place: Place::Slow(self.slow.enter(Instant::now())), _of_host: of_host, user }),
+            None => Err(Refused::Slow),
+        }
     }
 
-    fn hosts(&self) -> MutexGuard<'_, HashMap<Arc<str>, Host>> {
+    async fn take_quick(&self, is_retry: bool, speed: Speed) -> QuickPermits {
+        let retry = self.quick.retry(is_retry).await;
+        let unknown = match speed {
+            Speed::Unknown => self.unknown.clone().acquire_owned().await.ok(),
+            Speed::Quick | Speed::Slow => None,
+        };
+        [retry, unknown, self.quick.place().await]
+    }
+
+    /// Webhooks that would not be turned away from a host.
+    pub(super) fn room(&self, host: &str, is_retry: bool) -> usize {
+        let hosts = self.hosts();
+        let users = hosts.used.get(host).map_or(Count::default(), |known| known.users);
+        users.room(self.crowd(hosts.speeds.of(host, Instant::now())), is_retry)
+    }
+
+    /// Users that a host may have. Nobody waits for a slow one: that would take long.
+    fn crowd(&self, speed: Speed) -> usize {
+        match speed {
+            Speed::Slow => self.host_max,
+            Speed::Quick | Speed::Unknown => self.host_max * CROWD,
+        }
+    }
+
+    /// Hosts with room for webhooks that were turned away, since the last time.
+    pub(super) fn take_freed(&self) -> HashSet<Arc<str>> {
+        std::mem::take(&mut self.hosts().freed)
+    }
+
+    /// Nobody waits any more who was turned away from a host.
+    pub(super) fn is_awaited_no_more(&self, host: &str) {
+        if let Some(known) = self.hosts().used.get_mut(host) {
+            known.turned_away = false;
+        }
+    }
+
+    /// A slot of the host, or a place among those who wait for one.
+    fn enter(self: &Arc<Self>, host: &Arc<str>, is_retry: bool) -> Result<Entered, Refused> {
+        let mut hosts = self.hosts();
+        let speed = hosts.speeds.of(host, Instant::now());
+        let may_wait = speed != Speed::Slow && hosts.waiting.room(self.waiting_max, is_retry) > 0;
+        let known = hosts.used.entry(host.clone()).or_insert_with(|| Host {
+            lanes: Lanes::new(self.host_max),
+            users: Count::default(),
+            turned_away: false,
+        });
+        let permits = known.lanes.try_take(is_retry);
+        if permits.is_none() && !(may_wait && known.users.room(self.crowd(speed), is_retry) > 0) {
+            known.turned_away = true;
+            return Err(Refused::Crowded);
+        }
+        known.users.add(is_retry);
+        let (user, lanes) = (User { slots: self.clone(), host: host.clone(), is_retry }, known.lanes.clone());
+        Ok(match permits {
+            Some(permits) => Entered::Has(user, permits),
+            None => {
+                hosts.waiting.add(is_retry);
+                Entered::Waits(Waiting { slots: self.clone(), is_retry }, user, lanes)
+            }
+        })
+    }
+
+    fn speed(&self, host: &str) -> Speed {
+        self.hosts().speeds.of(host, Instant::now())
+    }
+
+    fn note(&self, host: &Arc<str>, speed: Speed) {
+        self.hosts().speeds.note(host, speed, Instant::now());
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, Hosts> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Entered {
+    Has(User, Permits),
+    Waits(Waiting, User, Lanes),
+}
+
+/// Waits for a slot of its host.
+struct Waiting {
+    slots: Arc<Slots>,
+    is_retry: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.slots.hosts().waiting.remove(self.is_retry);
+    }
+}
+
+impl Slot {
+    /// Does an attempt's work. Once it turns out slow, its quick slot is given back. It ends early only where the slow
+    /// pool is full and it has lasted longest of all.
+    pub(super) async fn run<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Ended> {
+        let (mut work, began) = (std::pin::pin!(work), Instant::now());
+        let slots = self.user.slots.clone();
+        let done = match tokio::time::timeout(slots.slow_after, self.place.unless_ended(work.as_mut())).await {
+            Ok(done) => {
+                if done.is_some() {
+                    slots.note(&self.user.host, Speed::Quick);
+                }
+                done
+            }
+            Err(_) => {
+                slots.note(&self.user.host, Speed::Slow);
+                if let Place::Quick(_) = self.place {
+                    self.place = Place::Slow(slots.slow.enter(began));
+                }
+                self.place.unless_ended(work).await
+            }
+        };
+        done.ok_or_else(|| Ended(began.elapsed()))
+    }
+}
+
+impl Place {
+    /// None if it ended before the work did.
+    async fn unless_ended<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        match self {
+            Place::Quick(_) => Some(work.await),
+            Place::Slow(place) => tokio::select! {
+                biased;
+                done = work => Some(done),
+                () = place.ended() => None,
+            },
+        }
     }
 }
 
@@ -93,66 +293,24 @@ impl Slots {
 struct User {
     slots: Arc<Slots>,
     host: Arc<str>,
+    is_retry: bool,
 }
 
 impl Drop for User {
     fn drop(&mut self) {
         let mut hosts = self.slots.hosts();
-        if let Some(known) = hosts.get_mut(&self.host) {
-            known.users -= 1;
-            if known.users == 0 {
-                hosts.remove(&self.host);
-            }
+        let Hosts { used, freed, .. } = &mut *hosts;
+        let Some(known) = used.get_mut(&self.host) else { return };
+        known.users.remove(self.is_retry);
+        if known.turned_away {
+            freed.insert(self.host.clone());
+            self.slots.freed.notify_one();
+        }
+        if known.users.all == 0 {
+            used.remove(&self.host);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt;
-
-    fn host(name: &str) -> Arc<str> {
-        Arc::from(name)
-    }
-
-    #[tokio::test]
-    async fn a_full_host_keeps_nobody_elses_slots() {
-        let slots = Slots::new(4, 2);
-        let (a, b) = (slots.acquire(&host("slow"), false).await, slots.acquire(&host("slow"), false).await);
-        let (slow, quick) = (host("slow"), host("quick"));
-        let mut third = Box::pin(slots.acquire(&slow, false));
-        assert!(third.as_mut().now_or_never().is_none());
-        let others = [slots.acquire(&quick, false).await, slots.acquire(&quick, false).await];
-        drop(others);
-        drop(a);
-        assert!(third.await.is_ok());
-        drop(b);
-        assert!(slots.hosts().is_empty(), "hosts without users are forgotten");
-    }
-
-    #[tokio::test]
-    async fn retries_leave_room_for_fresh_batches() {
-        let slots = Slots::new(4, 4);
-        let dead = host("dead");
-        let mut retries = Vec::new();
-        while let Some(slot) = slots.acquire(&dead, true).now_or_never() {
-            retries.push(slot.unwrap());
-        }
-        assert_eq!(retries.len(), 3);
-        assert!(slots.acquire(&dead, false).now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_crowd_is_turned_away() {
-        let slots = Slots::new(1, 1);
-        let name = host("slow");
-        let mut waiting: Vec<_> = (0..CROWD).map(|_| Box::pin(slots.acquire(&name, false))).collect();
-        let first: Vec<_> = waiting.iter_mut().map(|wait| wait.as_mut().now_or_never()).collect();
-        assert!(first[0].as_ref().is_some_and(Result::is_ok) && first[1].is_none());
-        assert!(slots.is_crowded("slow") && !slots.is_crowded("quick"));
-        assert_eq!(slots.acquire(&name, false).await.err(), Some(Crowded));
-        drop((first, waiting));
-        assert!(slots.hosts().is_empty());
-    }
-}
+mod tests;
