@@ -71,7 +71,7 @@ async fn answer(State(trello): State<Arc<Trello>>, method: Method, uri: Uri) -> 
 }
 
 fn card(id: &str, name: &str, list: &str) -> Value {
-    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let now = anyhook::clock::Clock::system().now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     json!({"id": id, "name": name, "desc": "", "closed": false, "dateLastActivity": now, "due": null,
         "dueComplete": false, "start": null, "idBoard": BOARD, "idList": list, "idMembers": [], "labels": [],
         "url": format!("https://trello.com/c/{id}")})

@@ -6,6 +6,7 @@ mod destinations;
 mod harness;
 mod history;
 mod hostile;
+mod hosts;
 mod insights;
 mod isolation;
 mod life;
