@@ -6,10 +6,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::{get, post};
 use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpListener;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 const VENDOR: &str = "--vendor";
 const RECEIVER: &str = "--receiver";
@@ -42,7 +45,7 @@ impl Role {
                     gzip: false,
                     ..SimulatorSettings::default()
                 };
-                until_parent_ends(async |listener| {
+                until_parent_ends(LOOPBACK, async |listener| {
                     let _ = anyhook::simulator::serve(listener, settings, std::future::pending()).await;
                 })
             }
@@ -51,18 +54,23 @@ impl Role {
     }
 }
 
-/// Serves a router on a free port until the bench ends.
+/// Serves a router on a free port of loopback until the bench ends.
 pub(crate) fn serve(router: Router) -> ExitCode {
-    until_parent_ends(async |listener| {
+    serve_on(LOOPBACK, router)
+}
+
+/// Serves a router on a free port of an address until the bench ends.
+pub(crate) fn serve_on(address: IpAddr, router: Router) -> ExitCode {
+    until_parent_ends(address, async |listener| {
         let _ = axum::serve(listener, router).await;
     })
 }
 
 /// Serves on a free port, whose address is printed, until standard input ends.
-fn until_parent_ends(serve: impl AsyncFnOnce(TcpListener)) -> ExitCode {
+fn until_parent_ends(address: IpAddr, serve: impl AsyncFnOnce(TcpListener)) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = TcpListener::bind((address, 0)).await.expect("a free port");
         println!("{}", listener.local_addr().expect("an address"));
         let parent_gone = tokio::task::spawn_blocking(|| std::io::stdin().lines().count());
         tokio::select! {

@@ -14,6 +14,10 @@ mod scenarios;
 use common::peers;
 use std::process::ExitCode;
 
+/// As in the server's own binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match peers::role(&arguments) {
