@@ -9,9 +9,11 @@ use super::pump;
 use super::rendering::rendered;
 use super::send::{retry_of, wait_after};
 use super::shared::{Halt, Shared};
+use super::slots::Ended;
 use super::subscriber::{Served, Subscriber};
 use super::verdict::{Verdict, judge};
 use crate::log::LogPage;
+use crate::outbound::OutboundError;
 use crate::store::{ApiCall, Lease, Position, Replay, ReplayState, ReplayStep, StoreError, Stream, WebhookHealth};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderName, HeaderValue};
@@ -127,9 +129,11 @@ impl Replayer {
     /// Attempts a batch once, in the slots that retries use.
     async fn attempt(&mut self, batch: Batch, id: DeliveryId) -> Result<(), Halt> {
         let (slots, host) = (self.shared.slots.clone(), self.subscriber.host.clone());
-        let (slot, kept) = self.commits.beside(slots.acquire(&host, true)).await;
+        // A replay that finds no room comes again later: it keeps no admission to the slow pool for its next attempt.
+        let mut admission = None;
+        let (slot, kept) = self.commits.beside(slots.acquire(&host, true, &mut admission)).await;
         kept?;
-        let slot = slot.map_err(|_| Halt::Crowded(host))?;
+        let mut slot = slot.map_err(|_| Halt::Crowded { host, is_retry: true })?;
         self.look_again().await?;
         let (shared, context) = (self.shared.clone(), self.shared.context.clone());
         let keys = shared.keyring.keys(&context, &self.subscriber).await?;
@@ -140,9 +144,10 @@ impl Replayer {
         sent.deadline = Duration::from_millis(limits.attempt_deadline_ms);
         sent.body_bytes_max = limits.response_bytes_max;
         let size_bytes = sent.body.iter().map(|part| part.len() as u64).sum();
-        let (answer, kept) = self.commits.beside(context.destinations.send(sent)).await;
-        drop(slot);
+        let (answer, kept) = self.commits.beside(slot.run(context.destinations.send(sent))).await;
+        drop((slot, admission));
         kept?;
+        let answer = answer.unwrap_or_else(|Ended(after)| Err(OutboundError::Deadline(after)));
 
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let attempt = self.replay.retry.as_ref().map_or(0, |retry| retry.attempts) + 1;

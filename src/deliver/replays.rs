@@ -98,7 +98,7 @@ impl Runner {
                 tracing::warn!(webhook_id = %webhook, reason, "a replay waits");
                 self.held.insert(webhook, Instant::now() + LATER);
             }
-            Halt::Crowded(_) => drop(self.held.insert(webhook, Instant::now() + LATER)),
+            Halt::Crowded { .. } | Halt::Slow { .. } => drop(self.held.insert(webhook, Instant::now() + LATER)),
             Halt::Resting | Halt::Gone | Halt::Elsewhere => {
                 self.held.insert(webhook, Instant::now() + IDLE);
             }
