@@ -15,9 +15,9 @@ use super::{calls, insights, keys, leases, pages, progress, rows, sweeps, worksp
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, Figures, Kept, Lags, LedgerEntry, ListingJob,
-    LogHead, Missed, Pause, Position, Progress, Replay, ReplayState, Retry, ShardId, StoreError, Stream, Sweep, Webhook,
-    WebhookHealth, Workspace,
+    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, Figures, Kept, Lags, LedgerEntry,
+    ListingJob, LogHead, Missed, Pause, Position, Progress, Replay, ReplayState, Retry, ShardId, StoreError, Stream,
+    Sweep, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
