@@ -2,11 +2,13 @@
 
 use super::error::ApiError;
 use super::wire::{Fields, choice};
+use crate::api_model::destination::DestinationView;
 use crate::api_model::webhook::WebhookView;
 use crate::deliver::project::Projection;
+use crate::deliver::sample_object;
 use crate::limits::DeliverLimits;
 use crate::secrets::Vault;
-use crate::store::{DeliverySettings, DeliveryState, TemplatePer, Webhook};
+use crate::store::{DeliverySettings, DeliveryState, Destination, TemplatePer, Webhook};
 use crate::template::{MASK, Plan, Sample, Seen, TemplateError, check, header_name};
 use anyhook_connectors::model::ObjectType;
 use std::collections::BTreeMap;
@@ -99,6 +101,28 @@ pub(crate) fn merge(
     let view = serde_json::to_vec(&WebhookView::new(webhook, &DeliveryState::default())).map_err(ApiError::internal)?;
     let seen = seen(&view, webhook.external_xref.as_deref())?;
     check_with(&plan, &seen, webhook.object_type, &webhook.fields, limits)
+}
+
+/// Merges what is given into a destination, and checks it with a sample notification where it is other than before.
+pub(crate) fn merge_destination(
+    destination: &mut Destination,
+    fields: &Fields<'_>,
+    vault: &Vault,
+    limits: &DeliverLimits,
+) -> Result<(), ApiError> {
+    let owner = Plan::owner(Destination::served_as(destination.id));
+    let known = Plan::open(&destination.delivery, &owner, vault)?;
+    let mut plan = known.clone();
+    read(&mut plan, fields, limits)?;
+    keep(&mut destination.delivery, &plan, &owner, vault)?;
+    if plan == known || plan == Plan::default() {
+        return Ok(());
+    }
+    let view = serde_json::to_vec(&DestinationView::new(destination)).map_err(ApiError::internal)?;
+    let object = sample_object(destination, destination.created_at).map_err(ApiError::internal)?;
+    // What `details` hold depends on the event.
+    let sample = Sample { object: &object, open: &["details"] };
+    Ok(check(&plan, &seen(&view, None)?, sample, limits)?)
 }
 
 /// What a sample is rendered with.

@@ -45,5 +45,6 @@ mod trim;
 
 pub use desk::{Desk, DeskError, Payload};
 pub use hub::run;
+pub(crate) use notices::sample_object;
 pub use plan::Plan;
 pub(crate) use trim::keep;

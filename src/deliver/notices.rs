@@ -55,8 +55,16 @@ fn meta() -> PageMeta {
     PageMeta { found: Found::Told, made_at: DateTime::UNIX_EPOCH, from: None, token: None, is_last: false }
 }
 
-/// A page with one notification of something that never happened, each field filled in.
+/// A page with one notification of something that never happened.
 pub(super) fn sample(destination: &Destination, at: DateTime<Utc>) -> Result<LogPage, serde_json::Error> {
+    let mut builder = LogPageBuilder::default();
+    builder.push(Change::Updated, &sample_object(destination, at)?, None);
+    Ok(builder.into_page(meta()))
+}
+
+/// A notification of something that never happened, as JSON, with every field but some of `details`, which depend on the
+/// event.
+pub(crate) fn sample_object(destination: &Destination, at: DateTime<Utc>) -> Result<Vec<u8>, serde_json::Error> {
     let (feed, webhook) = (FeedId::from_bytes([0; 12]), WebhookId::from_bytes([0; 12]));
     let details = NotificationDetails {
         feed_id: Some(feed),
@@ -85,7 +93,5 @@ pub(super) fn sample(destination: &Destination, at: DateTime<Utc>) -> Result<Log
         destination_id: Some(destination.id),
         details: Some(Box::new(details)),
     };
-    let mut builder = LogPageBuilder::default();
-    builder.push(Change::Updated, &serde_json::to_vec(&NotificationView::new(&sample, None))?, None);
-    Ok(builder.into_page(meta()))
+    serde_json::to_vec(&NotificationView::new(&sample, None))
 }

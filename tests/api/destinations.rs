@@ -277,3 +277,29 @@ async fn its_deliveries_are_told_with_their_payloads_and_it_is_resumed() {
     server.stop.cancel();
     engine.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_template_and_headers_are_checked_with_a_notification_and_kept() {
+    let server = Server::start().await;
+    let template = r#"{"text": "{{ object.event }} of {{ webhook.name }}, {{ object.details.pages }} pages"}"#;
+    let settings =
+        json!({"template": template, "template_per": "object", "headers": {"Authorization": "Bearer key-1"}});
+    let made = make(&server, settings).await;
+    assert_eq!((&made["template"], &made["template_per"]), (&json!(template), &json!("object")));
+    assert_eq!(made["headers"], json!({"authorization": "***"}));
+    let seen = server.get(&path(&made)).await;
+    assert!(!seen.text.contains("key-1"), "{}", seen.text);
+
+    let misspelt = asked(json!({"template": "{{ object.evnt }}"}));
+    server.call("POST", PATH, &misspelt).await.refused(400, "template");
+    let of_a_contact = json!({"template": r#"{"text": "{{ object.first_name }}"}"#});
+    server.call("PATCH", &path(&made), &of_a_contact).await.refused(400, "template");
+    let taken = json!({"headers": {"webhook-id": "mine"}});
+    server.call("PATCH", &path(&made), &taken).await.refused(400, "headers.webhook-id");
+    assert_eq!(stored(&server, &made).await.delivery.template.as_deref(), Some(template), "nothing has changed");
+
+    let sent_back = server.call("PATCH", &path(&made), &json!({"headers": {"authorization": "***"}})).await.ok();
+    assert_eq!(sent_back["headers"], json!({"authorization": "***"}));
+    let cleared = server.call("PATCH", &path(&made), &json!({"template": null, "headers": null})).await.ok();
+    assert!(cleared.get("template").is_none() && cleared.get("headers").is_none(), "{cleared}");
+}

@@ -6,7 +6,8 @@ use anyhook::ids::DestinationId;
 use anyhook::log::Found;
 use anyhook::outbound::guard::Guard;
 use anyhook::store::{
-    Connection, DeliverySettings, Destination, NotificationEvent, SigningSecrets, Subscription, WebhookHealth,
+    Connection, DeliverySettings, Destination, NotificationEvent, SigningSecrets, Subscription, TemplatePer,
+    WebhookHealth,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -306,4 +307,24 @@ async fn a_test_is_signed_like_any_and_touches_nothing() {
     assert_ne!(seen[0].header("webhook-id"), seen[1].header("webhook-id"));
     assert_eq!(world.delivery(Destination::served_as(made.id)).await, before);
     assert!(world.calls(Destination::served_as(made.id)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_template_makes_what_it_gets_of_each_notification() {
+    let (world, receiver) = (World::new().await, Receiver::new().await);
+    let made = draft(&world, &receiver.url, to(&["CONNECTION_UPDATED"]));
+    let template =
+        r#"{% if object.external_xref != "1" %}{"text": "{{ object.event }} {{ object.external_xref }}"}{% endif %}"#;
+    let delivery = DeliverySettings {
+        template: Some(template.to_owned()),
+        template_per: Some(TemplatePer::Object),
+        ..DeliverySettings::default()
+    };
+    world.context.store.insert_destination(Destination { delivery, ..made }).await.unwrap();
+    change(&world, 0..3).await;
+    let engine = world.start();
+    let seen = receiver.until(2).await;
+    let bodies: Vec<_> = seen.iter().map(|received| String::from_utf8(received.body.to_vec()).unwrap()).collect();
+    assert_eq!(bodies, [r#"{"text": "CONNECTION_UPDATED 0"}"#, r#"{"text": "CONNECTION_UPDATED 2"}"#]);
+    engine.stop().await;
 }

@@ -4,6 +4,7 @@ use super::{settings, subscriptions, view};
 use crate::api::auth::Caller;
 use crate::api::delivery_settings;
 use crate::api::error::ApiError;
+use crate::api::output;
 use crate::api::state::Api;
 use crate::api::webhooks::hook_url;
 use crate::api::wire::{Fields, JsonBody};
@@ -36,7 +37,7 @@ fn read(api: &Api, caller: Caller, fields: &Fields<'_>, secret: &Secret) -> Resu
     let now = api.now();
     let mut delivery = DeliverySettings::default();
     delivery_settings::merge(&mut delivery, fields, limits)?;
-    Ok(Destination {
+    let mut destination = Destination {
         id,
         workspace_id: caller.workspace,
         shard: Destination::shard_of(id),
@@ -49,7 +50,9 @@ fn read(api: &Api, caller: Caller, fields: &Fields<'_>, secret: &Secret) -> Resu
         updated_at: now,
         revision: 0,
         delivery,
-    })
+    };
+    output::merge_destination(&mut destination, fields, &api.context.vault, &api.context.limits.deliver)?;
+    Ok(destination)
 }
 
 /// A bound on a workspace's destinations.

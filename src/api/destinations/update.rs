@@ -5,6 +5,7 @@ use crate::api::auth::Caller;
 use crate::api::delivery_settings;
 use crate::api::error::ApiError;
 use crate::api::find;
+use crate::api::output;
 use crate::api::state::Api;
 use crate::api::webhooks::hook_url;
 use crate::api::wire::{Fields, JsonBody, Segments};
@@ -62,6 +63,7 @@ fn merged(api: &Api, stored: &Destination, fields: &Fields<'_>) -> Result<Destin
     }
     merge_secret(api, &mut destination, fields)?;
     delivery_settings::merge(&mut destination.delivery, fields, limits)?;
+    output::merge_destination(&mut destination, fields, &api.context.vault, &api.context.limits.deliver)?;
     Ok(destination)
 }
 
