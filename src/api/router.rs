@@ -69,6 +69,8 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         )
         .route("/unified/destination/{id}/resume", put(destinations::resume).patch(destinations::resume))
         .route("/unified/destination/{id}/test", post(destinations::test))
+        .route("/unified/destination/{id}/secret", post(destinations::rotate_secret))
+        .route("/unified/destination/{id}/secret/{secret_id}", delete(destinations::end_secret))
         .route("/unified/destination/{id}/deliveries", get(destinations::deliveries))
         .route("/unified/destination/{id}/deliveries/{delivery}", get(destinations::delivery))
         .route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take))

@@ -2,9 +2,11 @@
 
 use super::delivery_settings::DeliverySettingsView;
 use super::health::{HealthState, HealthView};
+use super::workspace::SecretView;
 use crate::ids::{DestinationId, WorkspaceId};
 use crate::store::{DeliveryState, Destination, Subscription};
 use anyhook_connectors::model::Timestamp;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 /// A destination in the API's words. Fields without a value are left out, never null.
@@ -31,6 +33,9 @@ pub struct DestinationView<'a> {
     /// When one last was.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivered_at: Option<Timestamp>,
+    /// Those that sign, newest first; not in payloads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secrets: Option<Vec<SecretView>>,
     /// How it is delivered to; not in payloads.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     settings: Option<DeliverySettingsView>,
@@ -56,6 +61,7 @@ impl<'a> DestinationView<'a> {
             secret: None,
             delivered: None,
             delivered_at: None,
+            secrets: None,
             settings: None,
             notice: None,
         }
@@ -78,9 +84,10 @@ impl<'a> DestinationView<'a> {
         self
     }
 
-    /// Adds how it is delivered to.
+    /// Adds how it is delivered to, and which secrets sign at `now`.
     #[must_use]
-    pub fn with_settings(mut self, row: &Destination) -> Self {
+    pub fn with_settings(mut self, row: &Destination, now: DateTime<Utc>) -> Self {
+        self.secrets = Some(SecretView::all(&row.signing, now));
         self.settings = Some(DeliverySettingsView::new(&row.delivery));
         self
     }

@@ -94,6 +94,28 @@ async fn secrets_are_made_or_given_sealed_and_replaced() {
 }
 
 #[tokio::test]
+async fn a_secret_is_replaced_with_an_overlap_and_the_old_one_ended() {
+    let server = Server::start().await;
+    let made = make(&server, json!({})).await;
+    let secrets = async || server.get(&path(&made)).await.ok()["secrets"].clone();
+    let first = secrets().await[0]["id"].clone();
+    let of_it = format!("{}/secret", path(&made));
+    let rotated = server.call("POST", &of_it, &json!({"overlap": 600})).await.ok();
+    assert_eq!(secret(&server, &made).await, rotated["secret"].as_str().unwrap());
+    let live = secrets().await;
+    assert_eq!((live.as_array().unwrap().len(), &live[1]["id"]), (2, &first), "both sign, the newest first");
+    assert!(live[0].get("expires_at").is_none() && live[1]["expires_at"].is_string(), "{live}");
+    assert!(!live.to_string().contains("whsec_"));
+
+    let newest = live[0]["id"].as_str().unwrap();
+    server.call("DELETE", &format!("{of_it}/{newest}"), &json!({})).await.refused(409, "newest");
+    server.call("DELETE", &format!("{of_it}/none"), &json!({})).await.refused(404, "secret");
+    let ended = server.call("DELETE", &format!("{of_it}/{}", first.as_str().unwrap()), &json!({})).await;
+    assert_eq!((ended.status, secrets().await.as_array().unwrap().len()), (200, 1));
+    server.call("POST", &of_it, &json!({"secret": "short"})).await.refused(400, "secret");
+}
+
+#[tokio::test]
 async fn subscriptions_are_read_in_every_form() {
     let server = Server::start().await;
     let connection = server.connection().await;

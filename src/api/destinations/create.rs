@@ -1,10 +1,11 @@
 //! `POST /unified/destination`
 
-use super::{settings, subscriptions, view};
+use super::{subscriptions, view};
 use crate::api::auth::Caller;
 use crate::api::delivery_settings;
 use crate::api::error::ApiError;
 use crate::api::output;
+use crate::api::secrets;
 use crate::api::state::Api;
 use crate::api::webhooks::hook_url;
 use crate::api::wire::{Fields, JsonBody};
@@ -19,8 +20,8 @@ use std::sync::Arc;
 /// Makes a destination: it is told of what happens from then on. Its secret is answered this once.
 pub(crate) async fn create(State(api): State<Arc<Api>>, caller: Caller, body: JsonBody) -> Result<Response, ApiError> {
     let fields = body.fields(&api.context.limits.api);
-    let secret = match settings::secret(&fields)? {
-        Some(given) => given,
+    let secret = match secrets::given(&fields)? {
+        Some(given) => Secret::new(given.to_owned()),
         None => new_secret(&api.context.random)?,
     };
     let destination = read(&api, caller, &fields, &secret)?;

@@ -20,7 +20,8 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, caller: Caller, args: Args
         states.push(view::state(&api, destination).await?);
     }
     let views = destinations.iter().zip(&states);
+    let now = api.now();
     let views: Vec<_> =
-        views.map(|(row, state)| DestinationView::new(row).with_delivery(state).with_settings(row)).collect();
+        views.map(|(row, state)| DestinationView::new(row).with_delivery(state).with_settings(row, now)).collect();
     Ok(Json(views).into_response())
 }

@@ -1,21 +1,23 @@
 //! `PUT` and `PATCH /unified/destination/{id}`
 
-use super::{settings, subscriptions, view};
+use super::{subscriptions, view};
 use crate::api::auth::Caller;
 use crate::api::delivery_settings;
 use crate::api::error::ApiError;
 use crate::api::find;
 use crate::api::output;
+use crate::api::secrets::{self, Rotation};
 use crate::api::state::Api;
 use crate::api::webhooks::hook_url;
 use crate::api::wire::{Fields, JsonBody, Segments};
-use crate::store::{Destination, SigningSecrets, StoreError};
+use crate::settings::Secret;
+use crate::store::{Destination, StoreError};
 use axum::extract::State;
 use axum::response::Response;
 use std::sync::Arc;
 
 /// How often a change is tried again because another came first.
-const TRIES_MAX: u32 = 5;
+pub(super) const TRIES_MAX: u32 = 5;
 
 /// Merges what is given into the destination; both verbs do. `subscriptions`, where given, take the place of all there
 /// were. What is read-only is ignored.
@@ -67,13 +69,10 @@ fn merged(api: &Api, stored: &Destination, fields: &Fields<'_>) -> Result<Destin
     Ok(destination)
 }
 
-/// Another secret signs from the next attempt on; the same one changes nothing.
+/// Another secret signs from the next attempt on, and the one before for the usual overlap; the same one changes nothing.
 fn merge_secret(api: &Api, destination: &mut Destination, fields: &Fields<'_>) -> Result<(), ApiError> {
-    let Some(secret) = settings::secret(fields)? else { return Ok(()) };
-    let (vault, owner) = (&api.context.vault, Destination::seal(destination.id));
-    if vault.open(&owner, &destination.signing.secret)?.as_slice() != secret.reveal().as_bytes() {
-        let sealed = vault.seal(&owner, secret.reveal().as_bytes())?;
-        destination.signing = SigningSecrets::only(sealed, Some(api.now()));
-    }
+    let Some(secret) = secrets::given(fields)? else { return Ok(()) };
+    let rotation = Rotation::usual(api, Secret::new(secret.to_owned()));
+    destination.signing = rotation.of(api, &Destination::seal(destination.id), &destination.signing, api.now())?;
     Ok(())
 }

@@ -21,6 +21,6 @@ pub(super) async fn answer(
     secret: Option<&Secret>,
 ) -> Result<Response, ApiError> {
     let state = state(api, destination).await?;
-    let view = DestinationView::new(destination).with_delivery(&state).with_settings(destination);
+    let view = DestinationView::new(destination).with_delivery(&state).with_settings(destination, api.now());
     Ok(Json(view.with_secret(secret.map(Secret::reveal))).into_response())
 }
