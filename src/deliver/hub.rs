@@ -1,16 +1,20 @@
 //! The hub: hears of what became durable, and starts a pump for each webhook that may have something to deliver.
 
+mod retries;
+mod scans;
+mod wakes;
+
 use super::pump::{self, Turn};
 use super::queue::{Place, Queue};
 use super::readers::Readers;
 use super::replays;
 use super::shared::{self, Halt, Shared};
-use super::signal::{CHANGED, GREW, JOB, Signal};
+use super::signal::{CHANGED, Signal};
 use super::trim;
 use crate::context::Context;
-use crate::ids::{ConnectionId, WebhookId};
+use crate::ids::WebhookId;
 use crate::limits::DeliverLimits;
-use crate::store::{Destination, Fence, ShardId, StoreError, Wake};
+use crate::store::{Fence, ShardId, Wake};
 use futures_util::FutureExt;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -26,18 +30,6 @@ use tokio_util::sync::CancellationToken;
 /// Those in the slow pool come on top, so that they are in nobody's way.
 const PUMPS_PER_SLOT: usize = 16;
 
-/// Webhooks read at a time when a shard is looked through.
-const WEBHOOKS_PER_READ: usize = 100;
-
-/// Retries read at a time.
-const RETRIES_PER_READ: usize = 1_024;
-
-/// The soonest that retries are read again while some are due.
-const RETRIES_AGAIN: Duration = Duration::from_millis(100);
-
-/// How much later retries are read again for each one that was due: so that reading them takes a small part of the time.
-const RETRIES_PAUSE: Duration = Duration::from_micros(50);
-
 /// The latest that retries are read again, so that a clock that jumps delays none for longer.
 const RETRIES_IDLE: Duration = Duration::from_secs(60);
 
@@ -46,9 +38,6 @@ const HOSTS_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a webhook waits after something did not work.
 const LATER: Duration = Duration::from_secs(1);
-
-/// Feeds of a connection that are woken when it changes.
-const FEEDS_MAX: usize = 10_000;
 
 /// Delivers until told to stop. Then no attempt begins any more, those under way end within their deadline, and what
 /// came of them is kept.
@@ -258,116 +247,6 @@ impl Hub {
         }
     }
 
-    async fn woken(&mut self, wake: Wake) {
-        let woken = match wake {
-            Wake::LogGrew(feed) => {
-                let readers = self.readers.of(&*self.shared.context.store, feed).await;
-                readers.map(|readers| {
-                    let leases = &self.shared.context.leases;
-                    let ours = readers.iter().filter(|(_, shard)| leases.lease(*shard).is_some());
-                    let ours: Vec<WebhookId> = ours.map(|(webhook, _)| *webhook).collect();
-                    ours.into_iter().for_each(|webhook| self.dispatch(webhook, GREW));
-                })
-            }
-            Wake::WebhookChanged(webhook) => {
-                self.readers.forget();
-                self.dispatch(webhook, CHANGED);
-                Ok(())
-            }
-            Wake::JobChanged(_, webhook) => {
-                self.dispatch(webhook, JOB);
-                Ok(())
-            }
-            Wake::ConnectionChanged(connection) => self.connection_changed(connection).await,
-            Wake::WorkspaceChanged(workspace) => {
-                self.shared.keyring.forget_workspace(workspace);
-                Ok(())
-            }
-            Wake::Notified(destination) => {
-                self.dispatch(Destination::served_as(destination), GREW);
-                Ok(())
-            }
-            Wake::FeedDue(_) => Ok(()),
-        };
-        if let Err(error) = woken {
-            tracing::warn!(%error, "a change could not be followed; all shards are looked through");
-            self.rescan();
-        }
-    }
-
-    async fn connection_changed(&mut self, connection: ConnectionId) -> Result<(), StoreError> {
-        self.shared.keyring.forget_connection(connection);
-        let store = self.shared.context.store.clone();
-        for feed in store.feeds_of_connection(connection, FEEDS_MAX).await? {
-            let readers = self.readers.of(&*store, feed.id).await?;
-            readers.iter().for_each(|(webhook, _)| self.dispatch(*webhook, CHANGED));
-        }
-        Ok(())
-    }
-
-    fn lagged(&mut self, missed: u64) {
-        tracing::info!(missed, "more became durable than could be heard of; all shards are looked through");
-        self.shared.keyring.forget();
-        self.readers.forget();
-        self.running.values().for_each(|running| running.signal.raise(CHANGED));
-        self.rescan();
-    }
-
-    fn rescan(&mut self) {
-        self.known.clear();
-        self.shards_changed();
-    }
-
-    /// Looks through shards that were won.
-    fn shards_changed(&mut self) {
-        let leases = &self.shared.context.leases;
-        let held: BTreeMap<ShardId, Fence> =
-            leases.shards().into_iter().filter_map(|shard| Some((shard, leases.lease(shard)?.fence))).collect();
-        for (shard, fence) in &held {
-            if self.known.get(shard) != Some(fence) {
-                self.scans.retain(|(scanned, _)| scanned != shard);
-                self.scans.push_back((*shard, None));
-            }
-        }
-        self.scans.retain(|(shard, _)| held.contains_key(shard));
-        self.known = held;
-        self.retries_at = Instant::now();
-    }
-
-    /// Starts pumps for a part of a shard: each finds out for itself whether there is something to deliver.
-    async fn scan(&mut self) {
-        let Some((shard, after)) = self.scans.pop_front() else { return };
-        match self.scan_part(shard, after).await {
-            Ok(Some(last)) => self.scans.push_back((shard, Some(last))),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(shard = shard.0, %error, "a shard could not be looked through; it is tried again");
-                self.scans.push_back((shard, after));
-                self.shared.context.clock.sleep(LATER).await;
-            }
-        }
-    }
-
-    /// A shard's webhooks behind `after`, a part at a time, and at their end its destinations, which are few. Answers
-    /// where to go on.
-    async fn scan_part(&mut self, shard: ShardId, after: Option<WebhookId>) -> Result<Option<WebhookId>, StoreError> {
-        let store = self.shared.context.store.clone();
-        let webhooks = store.webhooks_of_shard(shard, after, WEBHOOKS_PER_READ).await?;
-        webhooks.iter().for_each(|webhook| self.dispatch(webhook.id, CHANGED));
-        if webhooks.len() == WEBHOOKS_PER_READ {
-            return Ok(webhooks.last().map(|webhook| webhook.id));
-        }
-        let mut after = None;
-        loop {
-            let destinations = store.destinations_of_shard(shard, after, WEBHOOKS_PER_READ).await?;
-            destinations.iter().for_each(|row| self.dispatch(Destination::served_as(row.id), CHANGED));
-            after = destinations.last().map(|row| row.id);
-            if destinations.len() < WEBHOOKS_PER_READ {
-                return Ok(None);
-            }
-        }
-    }
-
     async fn tick(&mut self) {
         let now = Instant::now();
         self.queue.wake_due(now);
@@ -378,34 +257,5 @@ impl Hub {
             tracing::warn!(%error, "retries could not be read; they are read again");
             self.retries_at = now + LATER;
         }
-    }
-
-    /// Starts pumps for webhooks whose retries are due.
-    async fn read_retries(&mut self, now: Instant) -> Result<(), StoreError> {
-        let shards = self.shared.context.leases.shards();
-        // Those that wait already come first again: as many more are read, and as much later the next time.
-        let limit = RETRIES_PER_READ + self.queue.waiting() + self.retries;
-        let due = self.shared.context.store.due_retries(&shards, limit).await?;
-        let (at, longest) = (self.shared.context.clock.now(), self.longest_wait());
-        let mut next = None;
-        for retry in &due {
-            let away = (retry.next_at - at).to_std().unwrap_or_default();
-            if !away.is_zero() && away <= longest {
-                next = Some(away);
-                break;
-            }
-            if !self.running.contains_key(&retry.webhook) {
-                self.queue.push(retry.webhook, Place::Retry);
-            }
-        }
-        self.retries_from = now + RETRIES_PAUSE * u32::try_from(due.len()).unwrap_or(u32::MAX);
-        let again = RETRIES_AGAIN * u32::try_from(limit / RETRIES_PER_READ).unwrap_or(u32::MAX);
-        let wait = next.unwrap_or(if due.len() == limit { again } else { RETRIES_IDLE });
-        self.retries_at = now + wait.clamp(Duration::from_millis(1), RETRIES_IDLE);
-        Ok(())
-    }
-
-    fn longest_wait(&self) -> Duration {
-        Duration::from_millis(super::backoff::wait_max_ms(&self.shared.context.limits))
     }
 }

@@ -1,0 +1,68 @@
+//! Looking through shards that were won, or of which something was not heard.
+
+use super::{Hub, LATER};
+use crate::deliver::signal::CHANGED;
+use crate::ids::WebhookId;
+use crate::store::{Destination, Fence, ShardId, StoreError};
+use std::collections::BTreeMap;
+use tokio::time::Instant;
+
+/// Webhooks read at a time when a shard is looked through.
+const WEBHOOKS_PER_READ: usize = 100;
+
+impl Hub {
+    pub(super) fn rescan(&mut self) {
+        self.known.clear();
+        self.shards_changed();
+    }
+
+    /// Looks through shards that were won.
+    pub(super) fn shards_changed(&mut self) {
+        let leases = &self.shared.context.leases;
+        let held: BTreeMap<ShardId, Fence> =
+            leases.shards().into_iter().filter_map(|shard| Some((shard, leases.lease(shard)?.fence))).collect();
+        for (shard, fence) in &held {
+            if self.known.get(shard) != Some(fence) {
+                self.scans.retain(|(scanned, _)| scanned != shard);
+                self.scans.push_back((*shard, None));
+            }
+        }
+        self.scans.retain(|(shard, _)| held.contains_key(shard));
+        self.known = held;
+        self.retries_at = Instant::now();
+    }
+
+    /// Starts pumps for a part of a shard: each finds out for itself whether there is something to deliver.
+    pub(super) async fn scan(&mut self) {
+        let Some((shard, after)) = self.scans.pop_front() else { return };
+        match self.scan_part(shard, after).await {
+            Ok(Some(last)) => self.scans.push_back((shard, Some(last))),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(shard = shard.0, %error, "a shard could not be looked through; it is tried again");
+                self.scans.push_back((shard, after));
+                self.shared.context.clock.sleep(LATER).await;
+            }
+        }
+    }
+
+    /// A shard's webhooks behind `after`, a part at a time, and at their end its destinations, which are few. Answers
+    /// where to go on.
+    async fn scan_part(&mut self, shard: ShardId, after: Option<WebhookId>) -> Result<Option<WebhookId>, StoreError> {
+        let store = self.shared.context.store.clone();
+        let webhooks = store.webhooks_of_shard(shard, after, WEBHOOKS_PER_READ).await?;
+        webhooks.iter().for_each(|webhook| self.dispatch(webhook.id, CHANGED));
+        if webhooks.len() == WEBHOOKS_PER_READ {
+            return Ok(webhooks.last().map(|webhook| webhook.id));
+        }
+        let mut after = None;
+        loop {
+            let destinations = store.destinations_of_shard(shard, after, WEBHOOKS_PER_READ).await?;
+            destinations.iter().for_each(|row| self.dispatch(Destination::served_as(row.id), CHANGED));
+            after = destinations.last().map(|row| row.id);
+            if destinations.len() < WEBHOOKS_PER_READ {
+                return Ok(None);
+            }
+        }
+    }
+}
