@@ -138,24 +138,12 @@ impl Hub {
                 self.scan().await;
             }
         }
-        self.drain().await;
+        self.shared.drain(&mut self.pumps).await;
     }
 
     fn joined(&mut self, ended: Result<(WebhookId, Halt), JoinError>) {
         if let Ok((webhook, halt)) = ended {
             self.ended(webhook, halt);
-        }
-    }
-
-    /// Lets attempts that are under way end.
-    async fn drain(&mut self) {
-        let limit = Duration::from_millis(self.shared.context.limits.deliver.attempt_deadline_ms) + 5 * LATER;
-        let ended = tokio::time::timeout(limit, async { while self.pumps.join_next().await.is_some() {} }).await;
-        if ended.is_err() {
-            tracing::warn!(
-                pumps = self.pumps.len(),
-                "attempts did not end in time; their batches are sent again at the next start"
-            );
         }
     }
 

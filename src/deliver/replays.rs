@@ -48,8 +48,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut wakes: Receiver<Wake>) {
             break;
         }
     }
-    // Attempts that are under way end within their deadline.
-    while runner.tasks.join_next().await.is_some() {}
+    runner.shared.clone().drain(&mut runner.tasks).await;
 }
 
 impl Runner {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use thiserror::Error;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The first wait after the store did not take an outcome; it doubles.
@@ -23,6 +24,9 @@ const KEEP_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Tries to keep an outcome once the process is to stop.
 const KEEP_TRIES_AT_STOP: u32 = 3;
+
+/// How much longer than an attempt's deadline a drain may take: for the outcome to be kept.
+const DRAIN_SLACK: Duration = Duration::from_secs(5);
 
 /// Why a pump ended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -136,6 +140,17 @@ impl Shared {
             context,
             stop,
         })
+    }
+
+    /// Lets attempts that are under way end, once no more begin.
+    pub(super) async fn drain<T: 'static>(&self, tasks: &mut JoinSet<T>) {
+        let limit = Duration::from_millis(self.context.limits.deliver.attempt_deadline_ms) + DRAIN_SLACK;
+        if tokio::time::timeout(limit, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!(
+                left = tasks.len(),
+                "attempts did not end in time; their batches are sent again at the next start"
+            );
+        }
     }
 
     /// True while the store does not take outcomes: then nothing is sent.
