@@ -2,7 +2,7 @@
 
 use super::kv::engine::{MemoryEngine, Read};
 use super::kv::txn::Txn;
-use super::kv::{Pace, Units, WAKES_MAX};
+use super::kv::{Domain, Pace, Units, WAKES_MAX};
 use super::{StoreError, Wake};
 use crate::limits::StoreLimits;
 use std::sync::{Mutex, PoisonError};
@@ -28,8 +28,9 @@ impl MemoryStore {
 impl Units for MemoryStore {
     async fn write<T: Send + 'static>(
         &self,
+        _domain: Domain,
         _pace: Pace,
-        work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (result, wakes) = {
             let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +47,10 @@ impl Units for MemoryStore {
         result
     }
 
-    fn read<T>(&self, look: impl FnOnce(&dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    async fn read<T: Send>(
+        &self,
+        look: impl FnOnce(&dyn Read) -> Result<T, StoreError> + Send,
+    ) -> Result<T, StoreError> {
         look(&*self.engine.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

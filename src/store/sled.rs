@@ -9,19 +9,19 @@ mod committer;
 mod engine;
 
 use super::kv::engine::Read;
+use super::kv::queue::Queue;
 use super::kv::txn::Txn;
-use super::kv::{Pace, Units, WAKES_MAX};
+use super::kv::{Domain, Pace, Units, WAKES_MAX};
 use super::{StoreError, Wake};
 use crate::limits::StoreLimits;
-use committer::{Committer, Unit};
+use committer::Committer;
 use engine::SledEngine;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use tokio::sync::{Semaphore, broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
 
 /// How often sled writes out what nobody waits for, in milliseconds. Segments that it reuses meanwhile are safe against a
 /// loss of power only after that.
@@ -30,10 +30,9 @@ const FLUSH_EVERY_MS: u64 = 100;
 /// A store on disk.
 pub struct SledStore {
     engine: Arc<SledEngine>,
-    permits: Arc<Semaphore>,
     wakes: broadcast::Sender<Wake>,
     /// None only while it is dropped.
-    queue: Option<SyncSender<Unit>>,
+    queue: Option<Queue>,
     committer: Option<JoinHandle<()>>,
 }
 
@@ -62,13 +61,12 @@ impl SledStore {
         File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| cannot_open(path, &error))?;
 
         let wakes = broadcast::Sender::new(WAKES_MAX);
-        let (queue, inbox) = sync_channel(limits.queue_max);
+        let (queue, inbox) = Queue::new(limits);
         let mut committer = Committer::new(engine.clone(), file, inbox, wakes.clone(), limits.clone());
         committer.void_leases()?;
         let thread = std::thread::Builder::new().name("store-committer".into());
         let thread = thread.spawn(move || committer.run()).map_err(|error| cannot_open(path, &error))?;
-        let permits = Arc::new(Semaphore::new(limits.queue_max));
-        Ok(SledStore { engine, permits, wakes, queue: Some(queue), committer: Some(thread) })
+        Ok(SledStore { engine, wakes, queue: Some(queue), committer: Some(thread) })
     }
 
     /// Bytes that the store takes on disk. The file never shrinks.
@@ -103,31 +101,19 @@ impl Drop for SledStore {
 impl Units for SledStore {
     async fn write<T: Send + 'static>(
         &self,
+        domain: Domain,
         pace: Pace,
-        work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.engine.check()?;
-        // While there is room, a unit is in the queue when this future is first polled: units keep the order in which
-        // they were asked for. Waiting for a permit would not, since tokio makes a busy task's waits give way.
-        let permit = match self.permits.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => self.permits.clone().acquire_owned().await.map_err(|_| ended())?,
-        };
-        let (ack, answer) = oneshot::channel();
-        let unit = Unit::new(pace, move |txn| {
-            let result = txn.unit(work);
-            Box::new(move |durable: Result<(), StoreError>| {
-                // Who asked may have gone; the work is done all the same.
-                let _ = ack.send(durable.and(result));
-                drop(permit);
-            })
-        });
-        // There are as many places as permits, so that this neither waits nor finds the queue full.
-        self.queue.as_ref().ok_or_else(ended)?.try_send(unit).map_err(|_| self.engine.why().unwrap_or_else(ended))?;
-        answer.await.map_err(|_| self.engine.why().unwrap_or_else(ended))?
+        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        queue.ask(domain, pace, work).await.map_err(|error| self.engine.why().unwrap_or(error))
     }
 
-    fn read<T>(&self, look: impl FnOnce(&dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    async fn read<T: Send>(
+        &self,
+        look: impl FnOnce(&dyn Read) -> Result<T, StoreError> + Send,
+    ) -> Result<T, StoreError> {
         self.engine.check()?;
         look(&self.engine.durable())
     }

@@ -5,7 +5,7 @@ use super::engine::{Read, Scan, Span, Tree};
 use super::keys::{self, Index};
 use super::rows::{damaged, from_json};
 use super::txn::Txn;
-use super::{Pace, Units, lists};
+use super::{Domain, Pace, Units, lists};
 use crate::ids::{WebhookId, WorkspaceId};
 use crate::store::{ApiCall, ApiCallQuery, Audit, StoreError};
 use async_trait::async_trait;
@@ -15,12 +15,12 @@ use std::collections::HashMap;
 /// Rows that one list looks through. What lies behind them is reached by a narrower question.
 const LOOKED_AT_MAX: usize = 20_000;
 
-fn record(txn: &mut Txn<'_>, call: ApiCall) -> Result<(), StoreError> {
+fn record(txn: &mut Txn<'_>, call: &ApiCall) -> Result<(), StoreError> {
     if !txn.has(Tree::Connections, call.connection_id.as_bytes())? {
         return Err(StoreError::Missing("connection"));
     }
     let scope = Scope::connection(call.connection_id);
-    calls::record(txn, scope, call, Fold::Nothing)
+    calls::record(txn, scope, call.clone(), Fold::Nothing)
 }
 
 fn by_id(read: &dyn Read, id: &str) -> Result<Option<ApiCall>, StoreError> {
@@ -138,18 +138,19 @@ fn list(read: &dyn Read, workspace: WorkspaceId, query: &ApiCallQuery) -> Result
 #[async_trait]
 impl<U: Units> Audit for U {
     async fn record_call(&self, call: ApiCall) -> Result<(), StoreError> {
-        self.write(Pace::Lazy, move |txn| record(txn, call)).await
+        let domain = Domain::Connection(call.connection_id);
+        self.write(domain, Pace::Lazy, move |txn| record(txn, &call)).await
     }
 
     async fn api_call(&self, id: &str) -> Result<Option<ApiCall>, StoreError> {
-        self.read(|read| by_id(read, id))
+        self.read(|read| by_id(read, id)).await
     }
 
     async fn forget_calls(&self, before: DateTime<Utc>, rows_max: usize) -> Result<bool, StoreError> {
-        self.write(Pace::Lazy, move |txn| calls::forget_before(txn, before, rows_max)).await
+        self.write(Domain::Store, Pace::Lazy, move |txn| calls::forget_before(txn, before, rows_max)).await
     }
 
     async fn api_calls(&self, workspace: WorkspaceId, query: &ApiCallQuery) -> Result<Vec<ApiCall>, StoreError> {
-        self.read(|read| list(read, workspace, query))
+        self.read(|read| list(read, workspace, query)).await
     }
 }

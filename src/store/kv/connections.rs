@@ -7,7 +7,7 @@ use super::lists::{self, SortKey};
 use super::rows::{load, save};
 use super::txn::Txn;
 use super::webhooks::all_of_feed;
-use super::{Pace, Units, deliveries, feeds, notifications, subscriptions};
+use super::{Domain, Pace, Units, deliveries, feeds, notifications, subscriptions};
 use crate::ids::{ConnectionId, WebhookId, WorkspaceId};
 use crate::store::{Connection, ConnectionQuery, Connections, FeedHealth, NotificationEvent, StoreError, Wake};
 use async_trait::async_trait;
@@ -165,11 +165,11 @@ fn list(read: &dyn Read, workspace: WorkspaceId, query: &ConnectionQuery) -> Res
 #[async_trait]
 impl<U: Units> Connections for U {
     async fn insert_connection(&self, connection: Connection) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| insert(txn, &connection)).await
+        self.write(Domain::Shard(connection.shard), Pace::Now, move |txn| insert(txn, &connection)).await
     }
 
     async fn connection(&self, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
-        self.read(|read| connection(read, id))
+        self.read(|read| connection(read, id)).await
     }
 
     async fn connections(
@@ -177,14 +177,14 @@ impl<U: Units> Connections for U {
         workspace: WorkspaceId,
         query: &ConnectionQuery,
     ) -> Result<Vec<Connection>, StoreError> {
-        self.read(|read| list(read, workspace, query))
+        self.read(|read| list(read, workspace, query)).await
     }
 
     async fn replace_connection(&self, connection: Connection) -> Result<Connection, StoreError> {
-        self.write(Pace::Now, move |txn| replace(txn, connection)).await
+        self.write(Domain::Connection(connection.id), Pace::Now, move |txn| replace(txn, connection.clone())).await
     }
 
     async fn delete_connection(&self, id: ConnectionId, now: DateTime<Utc>) -> Result<Vec<WebhookId>, StoreError> {
-        self.write(Pace::Now, move |txn| delete(txn, id, now)).await
+        self.write(Domain::Connection(id), Pace::Now, move |txn| delete(txn, id, now)).await
     }
 }

@@ -7,7 +7,7 @@ use super::keys::DueKind;
 use super::listings::Passed;
 use super::lists::{self, Due};
 use super::txn::Txn;
-use super::{Pace, Units, behind, destinations, feeds, insights, leases, listings, notifications, webhooks};
+use super::{Domain, Pace, Units, behind, destinations, feeds, insights, leases, listings, notifications, webhooks};
 use crate::ids::WebhookId;
 use crate::store::{
     ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, ListingJob, Notification, NotificationEvent,
@@ -224,23 +224,23 @@ fn due(read: &dyn Read, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry
 #[async_trait]
 impl<U: Units> Deliveries for U {
     async fn delivery(&self, webhook: WebhookId) -> Result<Option<DeliveryState>, StoreError> {
-        let delivery = self.read(|read| delivery_row::delivery(read, webhook))?;
+        let delivery = self.read(|read| delivery_row::delivery(read, webhook)).await?;
         Ok(delivery.map(|Delivery { state, .. }| state))
     }
 
     async fn finish_attempt(&self, attempt: AttemptFinish) -> Result<(), StoreError> {
-        self.write(Pace::Lazy, move |txn| finish(txn, attempt)).await
+        self.write(Domain::Shard(attempt.fence.shard), Pace::Lazy, move |txn| finish(txn, attempt.clone())).await
     }
 
     async fn skip_batch(&self, skipped: Skip) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| skip(txn, skipped)).await
+        self.write(Domain::Webhook(skipped.webhook), Pace::Now, move |txn| skip(txn, skipped.clone())).await
     }
 
     async fn due_retries(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError> {
-        self.read(|read| due(read, shards, limit))
+        self.read(|read| due(read, shards, limit)).await
     }
 
     async fn resume_webhook(&self, webhook: WebhookId, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| resume(txn, webhook, now)).await
+        self.write(Domain::Webhook(webhook), Pace::Now, move |txn| resume(txn, webhook, now)).await
     }
 }

@@ -7,7 +7,7 @@ use super::keys::{self, Index};
 use super::lists::{self, SortKey};
 use super::rows::{Reader, Writer, damaged, load, save};
 use super::txn::Txn;
-use super::{Pace, Units, deliveries, notifications, webhooks};
+use super::{Domain, Pace, Units, deliveries, notifications, webhooks};
 use crate::ids::{DestinationId, WebhookId, WorkspaceId};
 use crate::store::destination::is_wanted;
 use crate::store::{
@@ -93,6 +93,7 @@ fn keep_listeners(txn: &mut Txn<'_>, workspace: WorkspaceId, listeners: &[Listen
 
 /// Takes a destination out of its workspace's listeners, or puts it there as it is now.
 fn listen(txn: &mut Txn<'_>, row: &Destination, is_there: bool) -> Result<(), StoreError> {
+    txn.lock(&[Domain::Workspace(row.workspace_id)])?;
     let mut listeners = listeners(txn, row.workspace_id)?;
     listeners.retain(|listener| listener.id != row.id);
     if is_there {
@@ -164,7 +165,10 @@ pub(super) fn miss(
     sequence: u64,
     dropped: &Notification,
 ) -> Result<(), StoreError> {
-    for listener in listeners.iter().filter(|listener| listener.wants(dropped)) {
+    let missing = listeners.iter().filter(|listener| listener.wants(dropped)).collect::<Vec<_>>();
+    let shards = missing.iter().map(|listener| Domain::Shard(Destination::shard_of(listener.id)));
+    txn.lock(&shards.collect::<Vec<_>>())?;
+    for listener in missing {
         let id = Destination::served_as(listener.id);
         let Some(mut delivery) = delivery_row::delivery(txn, id)? else { continue };
         if delivery.state.position.sequence > sequence {
@@ -226,15 +230,15 @@ fn list(read: &dyn Read, workspace: WorkspaceId, page: &ListPage) -> Result<Vec<
 #[async_trait]
 impl<U: Units> Destinations for U {
     async fn insert_destination(&self, destination: Destination) -> Result<Destination, StoreError> {
-        self.write(Pace::Now, move |txn| insert(txn, destination)).await
+        self.write(Domain::Shard(destination.shard), Pace::Now, move |txn| insert(txn, destination.clone())).await
     }
 
     async fn destination(&self, id: DestinationId) -> Result<Option<Destination>, StoreError> {
-        self.read(|read| destination(read, id))
+        self.read(|read| destination(read, id)).await
     }
 
     async fn destinations(&self, workspace: WorkspaceId, page: &ListPage) -> Result<Vec<Destination>, StoreError> {
-        self.read(|read| list(read, workspace, page))
+        self.read(|read| list(read, workspace, page)).await
     }
 
     async fn destinations_of_shard(
@@ -248,13 +252,14 @@ impl<U: Units> Destinations for U {
             let ids = lists::ids(read, &prefix, after.as_ref().map(|id| &id.as_bytes()[..]), limit)?;
             ids.into_iter().filter_map(|id| destination(read, id).transpose()).collect()
         })
+        .await
     }
 
     async fn replace_destination(&self, destination: Destination) -> Result<Destination, StoreError> {
-        self.write(Pace::Now, move |txn| replace(txn, destination)).await
+        self.write(Domain::Shard(destination.shard), Pace::Now, move |txn| replace(txn, destination.clone())).await
     }
 
     async fn delete_destination(&self, id: DestinationId) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| delete(txn, id)).await
+        self.write(Domain::Shard(Destination::shard_of(id)), Pace::Now, move |txn| delete(txn, id)).await
     }
 }

@@ -7,7 +7,7 @@ use super::lists::{self, Due};
 use super::marks::{self, Marks};
 use super::rows::{damaged, load, save};
 use super::txn::Txn;
-use super::{Pace, Units, calls, cleaning, health, ledger, progress, runs};
+use super::{Domain, Pace, Units, calls, cleaning, health, ledger, progress, runs};
 use crate::ids::{ConnectionId, FeedId};
 use crate::store::{
     DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
@@ -194,7 +194,7 @@ fn due(read: &dyn Read, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>
 #[async_trait]
 impl<U: Units> Feeds for U {
     async fn feed(&self, id: FeedId) -> Result<Option<Feed>, StoreError> {
-        self.read(|read| feed(read, id))
+        self.read(|read| feed(read, id)).await
     }
 
     async fn feeds_of_connection(&self, connection: ConnectionId, limit: usize) -> Result<Vec<Feed>, StoreError> {
@@ -202,10 +202,11 @@ impl<U: Units> Feeds for U {
             let ids = of_connection(read, connection, limit)?;
             ids.into_iter().filter_map(|id| feed(read, id).transpose()).collect()
         })
+        .await
     }
 
     async fn feed_state(&self, id: FeedId) -> Result<FeedState, StoreError> {
-        self.read(|read| Ok(state(read, id)?.unwrap_or_default()))
+        self.read(|read| Ok(state(read, id)?.unwrap_or_default())).await
     }
 
     async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError> {
@@ -213,22 +214,23 @@ impl<U: Units> Feeds for U {
             Some(_) => Ok(progress::progress(read, feed, parent)?.unwrap_or_default()),
             None => Ok(Progress::default()),
         })
+        .await
     }
 
     async fn feed_due(&self, id: FeedId) -> Result<Option<DateTime<Utc>>, StoreError> {
-        self.read(|read| Ok(marks::marks(read, id)?.and_then(|marks| marks.due)))
+        self.read(|read| Ok(marks::marks(read, id)?.and_then(|marks| marks.due))).await
     }
 
     async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {
-        self.read(|read| due(read, shards, limit))
+        self.read(|read| due(read, shards, limit)).await
     }
 
     async fn ping_feed(&self, feed: FeedId, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.write(Pace::Now, move |txn| ping(txn, feed, now)).await
+        self.write(Domain::Feed(feed), Pace::Now, move |txn| ping(txn, feed, now)).await
     }
 
     async fn pings(&self, feed: FeedId) -> Result<u64, StoreError> {
-        self.read(|read| Ok(marks::marks(read, feed)?.map_or(0, |marks| marks.pings)))
+        self.read(|read| Ok(marks::marks(read, feed)?.map_or(0, |marks| marks.pings))).await
     }
 
     async fn ledger(&self, feed: FeedId, ids: &[&str]) -> Result<Vec<Option<LedgerEntry>>, StoreError> {
@@ -236,17 +238,18 @@ impl<U: Units> Feeds for U {
             Some(_) => ledger::look_up(read, feed, ids),
             None => Ok(vec![None; ids.len()]),
         })
+        .await
     }
 
     async fn commit_page(&self, commit: PageCommit) -> Result<PageCommitted, StoreError> {
-        self.write(Pace::Page, move |txn| runs::commit_page(txn, commit)).await
+        self.write(Domain::Shard(commit.fence.shard), Pace::Page, move |txn| runs::commit_page(txn, &commit)).await
     }
 
     async fn finish_run(&self, finish: RunFinish) -> Result<(), StoreError> {
-        self.write(Pace::Page, move |txn| runs::finish(txn, finish)).await
+        self.write(Domain::Shard(finish.fence.shard), Pace::Page, move |txn| runs::finish(txn, finish.clone())).await
     }
 
     async fn clean_up(&self, rows_max: usize) -> Result<bool, StoreError> {
-        self.write(Pace::Page, move |txn| cleaning::clean_up(txn, rows_max)).await
+        self.write(Domain::Store, Pace::Page, move |txn| cleaning::clean_up(txn, rows_max)).await
     }
 }

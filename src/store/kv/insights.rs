@@ -237,6 +237,6 @@ fn list(read: &dyn Read, query: &InsightQuery) -> Result<Vec<Insight>, StoreErro
 #[async_trait]
 impl<U: Units> Insights for U {
     async fn insights(&self, query: &InsightQuery) -> Result<Vec<Insight>, StoreError> {
-        self.read(|read| list(read, query))
+        self.read(|read| list(read, query)).await
     }
 }

@@ -61,25 +61,33 @@ fn drop_surplus(txn: &mut Txn<'_>, feed: FeedId, kept: &mut Kept, start: u64, ke
     Ok(kept.oldest > before)
 }
 
-/// Drops what is beyond the bounds of some feeds, and answers the last of them where there may be more.
-pub(super) fn forget(
-    txn: &mut Txn<'_>,
+/// Those of some feeds, in the order of their ids, that keep more than is to be kept; and the last that was looked at,
+/// where there may be more.
+pub(super) fn surplus(
+    read: &dyn Read,
     after: Option<FeedId>,
     keep: &Keep,
     feeds_max: usize,
-) -> Result<Option<FeedId>, StoreError> {
+) -> Result<(Vec<FeedId>, Option<FeedId>), StoreError> {
     let span = Span::after(&[], after.as_ref().map(|feed| &feed.as_bytes()[..]));
-    let rows = txn.range(Tree::Kept, span, Scan::Up).take(feeds_max).collect::<Result<Vec<_>, _>>()?;
-    let mut last = None;
-    let is_more = rows.len() == feeds_max;
-    for (key, row) in rows {
+    let (mut found, mut last, mut count) = (Vec::new(), None, 0);
+    for row in read.range(Tree::Kept, span, Scan::Up).take(feeds_max) {
+        let (key, row) = row?;
         let feed = FeedId::from_key(&key).ok_or_else(|| damaged(WHAT))?;
-        let mut kept: Kept = from_json(WHAT, &row)?;
-        last = Some(feed);
-        let Some(head) = head::head(txn, feed)? else { continue };
-        if drop_surplus(txn, feed, &mut kept, head.log.start, keep)? {
-            save(txn, Tree::Kept, feed.as_bytes(), WHAT, &kept)?;
+        if from_json::<Kept>(WHAT, &row)?.has_surplus(keep) {
+            found.push(feed);
         }
+        (last, count) = (Some(feed), count + 1);
     }
-    Ok(last.filter(|_| is_more))
+    Ok((found, last.filter(|_| count == feeds_max)))
+}
+
+/// Drops what a feed keeps beyond the bounds.
+pub(super) fn forget(txn: &mut Txn<'_>, feed: FeedId, keep: &Keep) -> Result<(), StoreError> {
+    let Some(head) = head::head(txn, feed)? else { return Ok(()) };
+    let Some(mut kept) = load::<Kept>(txn, Tree::Kept, feed.as_bytes(), WHAT)? else { return Ok(()) };
+    if drop_surplus(txn, feed, &mut kept, head.log.start, keep)? {
+        save(txn, Tree::Kept, feed.as_bytes(), WHAT, &kept)?;
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use super::engine::{Read, Tree, Value};
 use super::keys;
 use super::rows::{Reader, Writer};
 use super::txn::Txn;
-use super::{Pace, Units};
+use super::{Domain, Pace, Units};
 use crate::ids::NodeId;
 use crate::store::{Fence, Lease, Leases, Pause, SHARDS, ShardId, StoreError};
 use async_trait::async_trait;
@@ -136,19 +136,19 @@ impl<U: Units> Leases for U {
         want: u16,
     ) -> Result<Vec<Lease>, StoreError> {
         let ttl = i64::try_from(ttl_ms).ok().and_then(TimeDelta::try_milliseconds).unwrap_or(TimeDelta::MAX);
-        self.write(Pace::Now, move |txn| hold(txn, node, now, ttl, want)).await
+        self.write(Domain::Store, Pace::Now, move |txn| hold(txn, node, now, ttl, want)).await
     }
 
     async fn release_shards(&self, node: NodeId) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| release_all(txn, Some(node))).await
+        self.write(Domain::Store, Pace::Now, move |txn| release_all(txn, Some(node))).await
     }
 
     async fn pause(&self, quota: &str) -> Result<Option<Pause>, StoreError> {
-        self.read(|read| pause(read, quota))
+        self.read(|read| pause(read, quota)).await
     }
 
     async fn extend_pause(&self, quota: &str, pause: Pause) -> Result<(), StoreError> {
         let quota = quota.to_owned();
-        self.write(Pace::Now, move |txn| extend_pause(txn, &quota, pause)).await
+        self.write(Domain::quota(&quota), Pace::Now, move |txn| extend_pause(txn, &quota, pause)).await
     }
 }

@@ -71,11 +71,11 @@ pub(super) fn look_up(read: &dyn Read, feed: FeedId, ids: &[&str]) -> Result<Vec
 pub(super) fn set(
     txn: &mut Txn<'_>,
     feed: FeedId,
-    entries: &mut [(String, LedgerEntry)],
+    entries: &[(String, LedgerEntry)],
     forget_before_ms: Option<i64>,
 ) -> Result<(), StoreError> {
-    entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    let new: Vec<Known<'_>> = entries.iter().map(|(id, entry)| Known { id: id.as_bytes(), entry: *entry }).collect();
+    let mut new: Vec<_> = entries.iter().map(|(id, entry)| Known { id: id.as_bytes(), entry: *entry }).collect();
+    new.sort_unstable_by_key(|known| known.id);
     let mut rest = new.as_slice();
     while let Some(first) = rest.first() {
         let spot = Spot::find(txn, feed, first.id)?;
@@ -90,14 +90,15 @@ pub(super) fn set(
 }
 
 /// Forgets these records.
-pub(super) fn forget(txn: &mut Txn<'_>, feed: FeedId, ids: &mut [String]) -> Result<(), StoreError> {
+pub(super) fn forget(txn: &mut Txn<'_>, feed: FeedId, ids: &[String]) -> Result<(), StoreError> {
+    let mut ids: Vec<_> = ids.iter().map(String::as_bytes).collect();
     ids.sort_unstable();
-    let mut rest: &[String] = ids;
+    let mut rest = ids.as_slice();
     while let Some(first) = rest.first() {
-        let spot = Spot::find(txn, feed, first.as_bytes())?;
-        let (here, behind) = rest.split_at(rest.partition_point(|id| spot.holds(id.as_bytes())).max(1));
+        let spot = Spot::find(txn, feed, first)?;
+        let (here, behind) = rest.split_at(rest.partition_point(|id| spot.holds(id)).max(1));
         let mut known = spot.records()?;
-        known.retain(|known| here.binary_search_by(|id| id.as_bytes().cmp(known.id)).is_err());
+        known.retain(|known| here.binary_search(&known.id).is_err());
         if spot.row.is_some() {
             write(txn, feed, &spot.key, &known, true)?;
         }

@@ -4,7 +4,7 @@ use super::engine::{Read, Tree};
 use super::keys::{self, Grave, Index};
 use super::rows::{load, save};
 use super::txn::Txn;
-use super::{Pace, Units, behind, deliveries, delivery_row, endings, head, leases, lists, pages, webhooks};
+use super::{Domain, Pace, Units, behind, deliveries, delivery_row, endings, head, leases, lists, pages, webhooks};
 use crate::ids::{JobId, WebhookId};
 use crate::store::{
     Beside, CatchUp, Fence, JobMode, JobState, ListingCommit, ListingJob, Listings, Position, ShardId, StoreError, Wake,
@@ -211,15 +211,15 @@ fn cancel(txn: &mut Txn<'_>, id: JobId, now: DateTime<Utc>) -> Result<(), StoreE
 #[async_trait]
 impl<U: Units> Listings for U {
     async fn insert_job(&self, job: ListingJob) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| insert(txn, job)).await
+        self.write(Domain::Webhook(job.webhook_id), Pace::Now, move |txn| insert(txn, job.clone())).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<ListingJob>, StoreError> {
-        self.read(|read| job(read, id))
+        self.read(|read| job(read, id)).await
     }
 
     async fn jobs_of_webhook(&self, webhook: WebhookId, limit: usize) -> Result<Vec<ListingJob>, StoreError> {
-        let mut jobs = self.read(|read| of_webhook(read, webhook))?;
+        let mut jobs = self.read(|read| of_webhook(read, webhook)).await?;
         jobs.truncate(limit);
         Ok(jobs)
     }
@@ -235,25 +235,27 @@ impl<U: Units> Listings for U {
             let ids = lists::ids(read, &prefix, after.as_ref().map(|id| &id.as_bytes()[..]), limit)?;
             ids.into_iter().filter_map(|id| job(read, id).transpose()).collect()
         })
+        .await
     }
 
     async fn begin_catch_up(&self, catch_up: CatchUp) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| behind::begin(txn, catch_up)).await
+        self.write(Domain::Shard(catch_up.fence.shard), Pace::Now, move |txn| behind::begin(txn, catch_up.clone()))
+            .await
     }
 
     async fn claim_turn(&self, fence: Fence, id: JobId) -> Result<bool, StoreError> {
-        self.write(Pace::Page, move |txn| claim_turn(txn, fence, id)).await
+        self.write(Domain::Shard(fence.shard), Pace::Page, move |txn| claim_turn(txn, fence, id)).await
     }
 
     async fn commit_listing(&self, listing: ListingCommit) -> Result<ListingJob, StoreError> {
-        self.write(Pace::Page, move |txn| commit(txn, listing)).await
+        self.write(Domain::Shard(listing.fence.shard), Pace::Page, move |txn| commit(txn, listing.clone())).await
     }
 
     async fn spool_page(&self, job: JobId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(|read| spool_page(read, job, sequence))
+        self.read(|read| spool_page(read, job, sequence)).await
     }
 
     async fn cancel_job(&self, id: JobId, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| cancel(txn, id, now)).await
+        self.write(Domain::Job(id), Pace::Now, move |txn| cancel(txn, id, now)).await
     }
 }

@@ -3,7 +3,7 @@
 use super::engine::{Read, Tree};
 use super::head::{self, Head};
 use super::txn::Txn;
-use super::{Pace, Units, arrivals, behind, feeds, kept, leases, ledger, pages};
+use super::{Domain, Pace, Units, arrivals, behind, feeds, kept, leases, ledger, pages};
 use crate::ids::FeedId;
 use crate::log::EncodedPage;
 use crate::store::{
@@ -37,7 +37,7 @@ fn page(read: &dyn Read, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>,
     }
 }
 
-fn arrive(txn: &mut Txn<'_>, commit: ArrivalCommit) -> Result<Arrived, StoreError> {
+fn arrive(txn: &mut Txn<'_>, commit: &ArrivalCommit) -> Result<Arrived, StoreError> {
     if !txn.has(Tree::Connections, commit.connection.as_bytes())? {
         return Err(StoreError::Missing("connection"));
     }
@@ -46,18 +46,18 @@ fn arrive(txn: &mut Txn<'_>, commit: ArrivalCommit) -> Result<Arrived, StoreErro
     {
         return Ok(Arrived::Repeated);
     }
-    for mut append_to in commit.appends {
+    for append_to in &commit.appends {
         let feed = append_to.feed;
         let mut head = head::head(txn, feed)?.ok_or(StoreError::Missing("feed"))?;
         if head.log.end != append_to.expected_end {
             return Err(StoreError::Conflict("log"));
         }
-        ledger::set(txn, feed, &mut append_to.ledger, None)?;
+        ledger::set(txn, feed, &append_to.ledger, None)?;
         append(txn, feed, &mut head, &append_to.pages)?;
         head::keep(txn, feed, &head);
     }
-    for feed in commit.pings {
-        match feeds::ping_by_vendor(txn, feed, commit.now) {
+    for feed in &commit.pings {
+        match feeds::ping_by_vendor(txn, *feed, commit.now) {
             // A feed that was deleted meanwhile needs no poll.
             Ok(()) | Err(StoreError::Missing(_)) => {}
             Err(error) => return Err(error),
@@ -82,27 +82,27 @@ fn trim(txn: &mut Txn<'_>, trim: Trim) -> Result<u64, StoreError> {
 #[async_trait]
 impl<U: Units> Log for U {
     async fn log_head(&self, feed: FeedId) -> Result<LogHead, StoreError> {
-        self.read(|read| Ok(head::head(read, feed)?.unwrap_or_default().log))
+        self.read(|read| Ok(head::head(read, feed)?.unwrap_or_default().log)).await
     }
 
     async fn log_page(&self, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(|read| page(read, feed, sequence))
+        self.read(|read| page(read, feed, sequence)).await
     }
 
     async fn commit_arrival(&self, commit: ArrivalCommit) -> Result<Arrived, StoreError> {
-        self.write(Pace::Page, move |txn| arrive(txn, commit)).await
+        self.write(Domain::Connection(commit.connection), Pace::Page, move |txn| arrive(txn, &commit)).await
     }
 
     async fn trim_log(&self, pages: Trim) -> Result<u64, StoreError> {
-        self.write(Pace::Page, move |txn| trim(txn, pages)).await
+        self.write(Domain::Shard(pages.fence.shard), Pace::Page, move |txn| trim(txn, pages.clone())).await
     }
 
     async fn kept(&self, feed: FeedId, now: DateTime<Utc>) -> Result<Kept, StoreError> {
-        self.read(|read| kept::kept(read, feed, &head::head(read, feed)?.unwrap_or_default().log, now))
+        self.read(|read| kept::kept(read, feed, &head::head(read, feed)?.unwrap_or_default().log, now)).await
     }
 
     async fn kept_page(&self, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(|read| kept::page(read, feed, sequence))
+        self.read(|read| kept::page(read, feed, sequence)).await
     }
 
     async fn forget_kept(
@@ -111,7 +111,11 @@ impl<U: Units> Log for U {
         keep: Keep,
         feeds_max: usize,
     ) -> Result<Option<FeedId>, StoreError> {
-        self.write(Pace::Lazy, move |txn| kept::forget(txn, after, &keep, feeds_max)).await
+        let (surplus, last) = self.read(|read| kept::surplus(read, after, &keep, feeds_max)).await?;
+        for feed in surplus {
+            self.write(Domain::Feed(feed), Pace::Lazy, move |txn| kept::forget(txn, feed, &keep)).await?;
+        }
+        Ok(last)
     }
 
     async fn kept_deletions(
@@ -120,6 +124,6 @@ impl<U: Units> Log for U {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<KeptDeletion>, StoreError> {
-        self.read(|read| behind::kept(read, feed, after, limit))
+        self.read(|read| behind::kept(read, feed, after, limit)).await
     }
 }

@@ -15,6 +15,7 @@ mod connections;
 mod deliveries;
 mod delivery_row;
 mod destinations;
+mod domain;
 mod endings;
 pub(crate) mod engine;
 mod feeds;
@@ -33,6 +34,7 @@ mod marks;
 mod notifications;
 mod pages;
 mod progress;
+pub(crate) mod queue;
 mod replays;
 mod rows;
 mod runs;
@@ -47,7 +49,9 @@ mod workspaces;
 pub(crate) use leases::void_leases;
 
 use super::{Store, StoreError, Wake};
+pub(crate) use domain::Domain;
 use engine::Read;
+pub(crate) use queue::Pace;
 use std::future::Future;
 use tokio::sync::{broadcast, watch};
 use txn::Txn;
@@ -55,28 +59,22 @@ use txn::Txn;
 /// Wakes that a receiver may be behind before it is told that it lags.
 pub(crate) const WAKES_MAX: usize = 4_096;
 
-/// How long a unit of work may wait for company.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// Not at all.
-    Now,
-    /// As long as a page may.
-    Page,
-    /// As long as a position may.
-    Lazy,
-}
-
 /// Runs units of work.
 pub(crate) trait Units: Send + Sync + 'static {
-    /// Runs a unit and returns once what it wrote is durable.
+    /// Runs a unit and returns once what it wrote is durable. An engine may run it several times, and keeps what the last
+    /// run did: it is a function of what it reads.
     fn write<T: Send + 'static>(
         &self,
+        domain: Domain,
         pace: Pace,
-        work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// Reads, on the caller's thread.
-    fn read<T>(&self, look: impl FnOnce(&dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError>;
+    /// Reads.
+    fn read<T: Send>(
+        &self,
+        look: impl FnOnce(&dyn Read) -> Result<T, StoreError> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
     /// What has become durable.
     fn subscribe(&self) -> broadcast::Receiver<Wake>;

@@ -1,12 +1,12 @@
 //! Notifications: a row each, by workspace and a sequence, written by the units of other nouns. Ended polls have a tree
 //! and a bound of their own, and the same sequence.
 
-use super::Units;
 use super::destinations::{self, Listener};
 use super::engine::{Read, Rows, Scan, Span, Tree, Value};
 use super::keys::{self, ID_BYTES};
 use super::rows::{Reader, Writer, damaged, from_json, to_json};
 use super::txn::Txn;
+use super::{Domain, Units};
 use crate::ids::WorkspaceId;
 use crate::store::{
     Connection, Destination, Notification, NotificationEvent, NotificationQuery, Notifications, PlacedNotification,
@@ -168,6 +168,8 @@ pub(super) fn write(txn: &mut Txn<'_>, new: Notification) -> Result<(), StoreErr
 /// The same, where the workspace's listeners, or all that may listen to it, are known.
 pub(super) fn write_for(txn: &mut Txn<'_>, mut new: Notification, listeners: &[Listener]) -> Result<(), StoreError> {
     let workspace = new.workspace_id;
+    // Units of all shards write here, and sequences have no gaps.
+    txn.lock(&[Domain::Workspace(workspace)])?;
     let mut counts = Counts::of(txn, workspace)?;
     let place = usize::from(new.event == NotificationEvent::SyncCompleted);
     new.id = id(workspace, counts.next, new.at);
@@ -262,7 +264,7 @@ impl<U: Units> Notifications for U {
         workspace: WorkspaceId,
         query: &NotificationQuery,
     ) -> Result<Vec<Notification>, StoreError> {
-        self.read(|read| list(read, workspace, query))
+        self.read(|read| list(read, workspace, query)).await
     }
 
     async fn notifications_from(
@@ -271,6 +273,6 @@ impl<U: Units> Notifications for U {
         sequence: u64,
         limit: usize,
     ) -> Result<Vec<PlacedNotification>, StoreError> {
-        self.read(|read| Both::new(read, workspace, sequence, Scan::Up).take(limit).collect())
+        self.read(|read| Both::new(read, workspace, sequence, Scan::Up).take(limit).collect()).await
     }
 }

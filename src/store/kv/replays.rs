@@ -5,7 +5,7 @@ use super::engine::{Read, Tree};
 use super::keys::{self, Index};
 use super::rows::{load, save};
 use super::txn::Txn;
-use super::{Pace, Units, leases, lists};
+use super::{Domain, Pace, Units, leases, lists};
 use crate::ids::WebhookId;
 use crate::store::{Replay, ReplayState, ReplayStep, Replays, ShardId, StoreError, Wake};
 use async_trait::async_trait;
@@ -85,11 +85,11 @@ pub(super) fn remove(txn: &mut Txn<'_>, webhook: WebhookId) -> Result<(), StoreE
 #[async_trait]
 impl<U: Units> Replays for U {
     async fn begin_replay(&self, replay: Replay) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| begin(txn, &replay)).await
+        self.write(Domain::Shard(replay.shard), Pace::Now, move |txn| begin(txn, &replay)).await
     }
 
     async fn replay(&self, webhook: WebhookId) -> Result<Option<Replay>, StoreError> {
-        self.read(|read| replay(read, webhook))
+        self.read(|read| replay(read, webhook)).await
     }
 
     async fn open_replays(&self, shard: ShardId, limit: usize) -> Result<Vec<Replay>, StoreError> {
@@ -98,13 +98,14 @@ impl<U: Units> Replays for U {
             let ids: Vec<WebhookId> = lists::ids(read, &prefix, None, limit)?;
             ids.into_iter().filter_map(|id| replay(read, id).transpose()).collect()
         })
+        .await
     }
 
     async fn step_replay(&self, replayed: ReplayStep) -> Result<(), StoreError> {
-        self.write(Pace::Lazy, move |txn| step(txn, replayed)).await
+        self.write(Domain::Shard(replayed.fence.shard), Pace::Lazy, move |txn| step(txn, replayed.clone())).await
     }
 
     async fn cancel_replay(&self, webhook: WebhookId, now: DateTime<Utc>) -> Result<Replay, StoreError> {
-        self.write(Pace::Now, move |txn| cancel(txn, webhook, now)).await
+        self.write(Domain::Webhook(webhook), Pace::Now, move |txn| cancel(txn, webhook, now)).await
     }
 }

@@ -12,14 +12,14 @@ use crate::store::{Contact, FeedHealth, Fence, PageCommit, PageCommitted, RunFin
 use chrono::{DateTime, Utc};
 
 /// Keeps one page of a run. This is the hottest unit of all: a lease, a head, a progress, a leaf and the page.
-pub(super) fn commit_page(txn: &mut Txn<'_>, mut commit: PageCommit) -> Result<PageCommitted, StoreError> {
+pub(super) fn commit_page(txn: &mut Txn<'_>, commit: &PageCommit) -> Result<PageCommitted, StoreError> {
     let mut head = open(txn, commit.fence, commit.feed, commit.feed_revision, commit.expected_end)?;
     let before = head.clone();
     progress::keep(txn, commit.feed, &commit.parent, &commit.progress)?;
     if let Some(forget_before_ms) = commit.forget_before_ms {
         head.swept = ledger::sweep(txn, commit.feed, &head.swept, forget_before_ms)?;
     }
-    ledger::set(txn, commit.feed, &mut commit.ledger, commit.forget_before_ms)?;
+    ledger::set(txn, commit.feed, &commit.ledger, commit.forget_before_ms)?;
     close(txn, commit.feed, &before, &mut head, &commit.pages)?;
     Ok(PageCommitted { end: head.log.end })
 }

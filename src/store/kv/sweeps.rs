@@ -4,7 +4,7 @@ use super::engine::{Read, Scan, Span, Tree, Value};
 use super::keys::{Grave, under};
 use super::rows::{Reader, Writer, damaged, load, save};
 use super::txn::Txn;
-use super::{Pace, Units, feeds, ledger, runs};
+use super::{Domain, Pace, Units, feeds, ledger, runs};
 use crate::ids::FeedId;
 use crate::store::{LedgerEntry, PageCommitted, StoreError, Sweep, SweepCommit, SweepPhase, Sweeps};
 use async_trait::async_trait;
@@ -34,10 +34,10 @@ fn sweep(read: &dyn Read, feed: FeedId) -> Result<Option<Sweep>, StoreError> {
     load(read, Tree::Sweeps, feed.as_bytes(), WHAT)
 }
 
-fn commit(txn: &mut Txn<'_>, mut commit: SweepCommit) -> Result<(Sweep, PageCommitted), StoreError> {
+fn commit(txn: &mut Txn<'_>, commit: &SweepCommit) -> Result<(Sweep, PageCommitted), StoreError> {
     let mut head = runs::open(txn, commit.fence, commit.feed, commit.feed_revision, commit.expected_end)?;
     let before = sweep(txn, commit.feed)?.unwrap_or_default();
-    let mut next = commit.sweep;
+    let mut next = commit.sweep.clone();
     (next.seen_rows, next.suspect_rows) = if next.generation == before.generation {
         (before.seen_rows, before.suspect_rows)
     } else {
@@ -62,8 +62,8 @@ fn commit(txn: &mut Txn<'_>, mut commit: SweepCommit) -> Result<(Sweep, PageComm
         (next.seen_rows, next.suspect_rows) = (0, 0);
     }
     save(txn, Tree::Sweeps, commit.feed.as_bytes(), WHAT, &next)?;
-    ledger::set(txn, commit.feed, &mut commit.ledger, None)?;
-    ledger::forget(txn, commit.feed, &mut commit.forget)?;
+    ledger::set(txn, commit.feed, &commit.ledger, None)?;
+    ledger::forget(txn, commit.feed, &commit.forget)?;
     runs::close(txn, commit.feed, &head.clone(), &mut head, &commit.pages)?;
     Ok((next, PageCommitted { end: head.log.end }))
 }
@@ -117,19 +117,19 @@ fn suspect_row(read: &dyn Read, feed: FeedId, row: u64) -> Result<Vec<String>, S
 #[async_trait]
 impl<U: Units> Sweeps for U {
     async fn sweep(&self, feed: FeedId) -> Result<Sweep, StoreError> {
-        self.read(|read| Ok(sweep(read, feed)?.unwrap_or_default()))
+        self.read(|read| Ok(sweep(read, feed)?.unwrap_or_default())).await
     }
 
     async fn commit_sweep(&self, step: SweepCommit) -> Result<(Sweep, PageCommitted), StoreError> {
-        self.write(Pace::Page, move |txn| commit(txn, step)).await
+        self.write(Domain::Shard(step.fence.shard), Pace::Page, move |txn| commit(txn, &step)).await
     }
 
     async fn seen_rows(&self, feed: FeedId, first: u64, limit: usize) -> Result<Vec<Vec<u64>>, StoreError> {
-        self.read(|read| seen_rows(read, feed, first, limit))
+        self.read(|read| seen_rows(read, feed, first, limit)).await
     }
 
     async fn suspect_row(&self, feed: FeedId, row: u64) -> Result<Vec<String>, StoreError> {
-        self.read(|read| suspect_row(read, feed, row))
+        self.read(|read| suspect_row(read, feed, row)).await
     }
 
     async fn ledger_after(
@@ -142,5 +142,6 @@ impl<U: Units> Sweeps for U {
             Some(_) => ledger::after(read, feed, after, limit),
             None => Ok(Vec::new()),
         })
+        .await
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Units of work run in it one after the other. One that fails takes back what it wrote and leaves the others alone.
 
+use super::domain::Domain;
 use super::engine::{Batch, Read, Rows, Scan, Span, Tree, Value};
 use crate::limits::StoreLimits;
 use crate::store::{StoreError, Wake};
@@ -19,12 +20,42 @@ pub(crate) struct Txn<'a> {
     undo: Vec<Undo>,
     wakes: Vec<Wake>,
     bytes: usize,
+    held: Option<&'a [Domain]>,
+    wanted: Vec<Domain>,
 }
 
 impl<'a> Txn<'a> {
-    /// An empty transaction.
+    /// An empty transaction, of the only one that writes.
     pub(crate) fn new(base: &'a dyn Read, limits: &'a StoreLimits) -> Self {
-        Txn { base, limits, batch: Batch::default(), undo: Vec::new(), wakes: Vec::new(), bytes: 0 }
+        Txn {
+            base,
+            limits,
+            batch: Batch::default(),
+            undo: Vec::new(),
+            wakes: Vec::new(),
+            bytes: 0,
+            held: None,
+            wanted: Vec::new(),
+        }
+    }
+
+    /// An empty transaction that has these domains to itself, beside others that write.
+    pub(crate) fn holding(base: &'a dyn Read, limits: &'a StoreLimits, held: &'a [Domain]) -> Self {
+        Txn { held: Some(held), ..Txn::new(base, limits) }
+    }
+
+    /// Sees that a unit has these domains to itself before it reads what it decides on. Where it has not, this fails: the
+    /// unit is run again in a transaction that has.
+    pub(crate) fn lock(&mut self, domains: &[Domain]) -> Result<(), StoreError> {
+        let Some(held) = self.held else { return Ok(()) };
+        let before = self.wanted.len();
+        self.wanted.extend(domains.iter().filter(|domain| !held.contains(domain)));
+        if self.wanted.len() == before { Ok(()) } else { Err(StoreError::Conflict("domain")) }
+    }
+
+    /// The domains that the last unit lacked.
+    pub(crate) fn wanted(&mut self) -> Vec<Domain> {
+        std::mem::take(&mut self.wanted)
     }
 
     /// Runs a unit of work. Where it fails, nothing of it stays.

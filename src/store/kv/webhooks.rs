@@ -4,7 +4,7 @@ use super::engine::{Read, Tree};
 use super::keys::{self, Index};
 use super::lists::{self, SortKey};
 use super::rows::load;
-use super::{Pace, Units, delivery_row, feeds, subscriptions};
+use super::{Domain, Pace, Units, delivery_row, feeds, subscriptions};
 use crate::ids::{FeedId, WebhookId, WorkspaceId};
 use crate::store::{NewWebhook, ShardId, StoreError, Webhook, WebhookQuery, Webhooks};
 use async_trait::async_trait;
@@ -78,15 +78,18 @@ fn list(read: &dyn Read, workspace: WorkspaceId, query: &WebhookQuery) -> Result
 #[async_trait]
 impl<U: Units> Webhooks for U {
     async fn insert_webhook(&self, new: NewWebhook) -> Result<Webhook, StoreError> {
-        self.write(Pace::Now, move |txn| subscriptions::insert(txn, new)).await
+        self.write(Domain::Connection(new.webhook.connection_id), Pace::Now, move |txn| {
+            subscriptions::insert(txn, new.clone())
+        })
+        .await
     }
 
     async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
-        self.read(|read| webhook(read, id))
+        self.read(|read| webhook(read, id)).await
     }
 
     async fn webhooks(&self, workspace: WorkspaceId, query: &WebhookQuery) -> Result<Vec<Webhook>, StoreError> {
-        self.read(|read| list(read, workspace, query))
+        self.read(|read| list(read, workspace, query)).await
     }
 
     async fn webhooks_of_feed(
@@ -95,7 +98,7 @@ impl<U: Units> Webhooks for U {
         after: Option<WebhookId>,
         limit: usize,
     ) -> Result<Vec<Webhook>, StoreError> {
-        self.read(|read| behind_index(read, &Index::WebhookOfFeed.key(&[feed.as_bytes()]), after, limit))
+        self.read(|read| behind_index(read, &Index::WebhookOfFeed.key(&[feed.as_bytes()]), after, limit)).await
     }
 
     async fn webhooks_of_shard(
@@ -104,14 +107,15 @@ impl<U: Units> Webhooks for U {
         after: Option<WebhookId>,
         limit: usize,
     ) -> Result<Vec<Webhook>, StoreError> {
-        self.read(|read| behind_index(read, &Index::WebhookOfShard.key(&[&keys::shard(shard)]), after, limit))
+        self.read(|read| behind_index(read, &Index::WebhookOfShard.key(&[&keys::shard(shard)]), after, limit)).await
     }
 
     async fn replace_webhook(&self, webhook: Webhook) -> Result<Webhook, StoreError> {
-        self.write(Pace::Now, move |txn| subscriptions::replace(txn, webhook)).await
+        self.write(Domain::Webhook(webhook.id), Pace::Now, move |txn| subscriptions::replace(txn, webhook.clone()))
+            .await
     }
 
     async fn delete_webhook(&self, id: WebhookId, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| subscriptions::delete(txn, id, now)).await
+        self.write(Domain::Webhook(id), Pace::Now, move |txn| subscriptions::delete(txn, id, now)).await
     }
 }

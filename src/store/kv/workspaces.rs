@@ -4,7 +4,7 @@ use super::engine::{Read, Tree};
 use super::keys::{FromKey, Index};
 use super::rows::{Reader, Writer, damaged, load, save};
 use super::txn::Txn;
-use super::{Pace, Units, lists};
+use super::{Domain, Pace, Units, lists};
 use crate::ids::WorkspaceId;
 use crate::store::{StoreError, Wake, Workspace, Workspaces};
 use async_trait::async_trait;
@@ -64,19 +64,19 @@ fn replace(txn: &mut Txn<'_>, mut new: Workspace) -> Result<Workspace, StoreErro
 #[async_trait]
 impl<U: Units> Workspaces for U {
     async fn store_key(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
-        self.write(Pace::Now, move |txn| store_key(txn, fresh)).await
+        self.write(Domain::Store, Pace::Now, move |txn| store_key(txn, fresh)).await
     }
 
     async fn insert_workspace(&self, workspace: Workspace) -> Result<(), StoreError> {
-        self.write(Pace::Now, move |txn| insert(txn, &workspace)).await
+        self.write(Domain::Store, Pace::Now, move |txn| insert(txn, &workspace)).await
     }
 
     async fn replace_workspace(&self, workspace: Workspace) -> Result<Workspace, StoreError> {
-        self.write(Pace::Now, move |txn| replace(txn, workspace)).await
+        self.write(Domain::Store, Pace::Now, move |txn| replace(txn, workspace.clone())).await
     }
 
     async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
-        self.read(|read| workspace(read, id))
+        self.read(|read| workspace(read, id)).await
     }
 
     async fn workspace_by_key(&self, key_hash: &[u8; 32]) -> Result<Option<Workspace>, StoreError> {
@@ -84,6 +84,7 @@ impl<U: Units> Workspaces for U {
             Some(id) => Ok(workspace(read, id)?.filter(|workspace| workspace.key_hash == *key_hash)),
             None => Ok(None),
         })
+        .await
     }
 
     async fn workspaces(&self, after: Option<WorkspaceId>, limit: usize) -> Result<Vec<Workspace>, StoreError> {
@@ -91,5 +92,6 @@ impl<U: Units> Workspaces for U {
             let after = after.as_ref().map(WorkspaceId::as_bytes);
             lists::rows(read, Tree::Workspaces, WHAT, after.map(|id| &id[..]), limit)
         })
+        .await
     }
 }
