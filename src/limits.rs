@@ -281,6 +281,19 @@ limits! {
         arrivals_kept_ms: u64 = 3 * 86_400_000,
         /// Notifications of ended polls kept per workspace, apart from the others.
         syncs_max: u64 = 10_000,
+        /// Connections to PostgreSQL that a node writes by; shards are spread over them.
+        writers: usize = 4,
+        /// Connections to PostgreSQL that a node reads by.
+        connections_max: usize = 12,
+        /// From connecting to PostgreSQL to the end of signing in, in milliseconds.
+        connect_timeout_ms: u64 = 5_000,
+        /// How long one statement in PostgreSQL, its wait for locks, or a pause of ours within a transaction may take, in
+        /// milliseconds.
+        statement_timeout_ms: u64 = 10_000,
+        /// How long a unit of work is tried again while PostgreSQL cannot take it, in milliseconds.
+        write_deadline_ms: u64 = 30_000,
+        /// How often a node looks for itself for what others have done, besides being told, in milliseconds.
+        look_every_ms: u64 = 300_000,
     }
 }
 

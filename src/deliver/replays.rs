@@ -76,7 +76,7 @@ impl Runner {
                             continue;
                         }
                     }
-                    Ok(Wake::ConnectionChanged(_)) | Err(RecvError::Lagged(_)) => self.held.clear(),
+                    Ok(Wake::ConnectionChanged(_) | Wake::Missed) | Err(RecvError::Lagged(_)) => self.held.clear(),
                     Ok(_) => continue,
                     Err(RecvError::Closed) => {
                         shared.stop.cancelled().await;

@@ -57,8 +57,8 @@ pub async fn run(context: Context, vendors: Arc<Vendors>, stop: CancellationToke
             },
             () = tokio::time::sleep_until(next), if !registrar.retries.is_empty() => registrar.retry_due(),
             wake = wakes.recv() => match wake {
-                Ok(wake) => registrar.woken(wake).await,
                 Err(RecvError::Lagged(_)) => registrar.look_through().await,
+                Ok(wake) => registrar.woken(wake).await,
                 Err(RecvError::Closed) => break,
             },
         }
@@ -140,6 +140,7 @@ impl Registrar {
                 }
                 self.queue.extend(of_it);
             }
+            Wake::Missed => self.look_through().await,
             Wake::LogGrew(_)
             | Wake::FeedDue(_)
             | Wake::JobChanged(..)

@@ -76,8 +76,8 @@ impl Jobs {
                 wake = wakes.recv() => match wake {
                     Ok(Wake::JobChanged(job, _)) => self.wake(job),
                     Ok(Wake::ConnectionChanged(_)) => self.hurry.notify_waiters(),
+                    Ok(Wake::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => self.scan_all().await,
                     Ok(_) => {}
-                    Err(broadcast::error::RecvError::Lagged(_)) => self.scan_all().await,
                     Err(broadcast::error::RecvError::Closed) => break,
                 },
             }

@@ -177,7 +177,7 @@ async fn poll(vendors: &Vendors, due: DueFeed) -> Result<Polled, PollError> {
 async fn feed_due(wakes: &mut broadcast::Receiver<Wake>) {
     loop {
         match wakes.recv().await {
-            Ok(Wake::FeedDue(_)) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(Wake::FeedDue(_) | Wake::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => return,
             Ok(_) => {}
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }

@@ -28,6 +28,7 @@ mod log;
 mod memory;
 mod notification;
 mod payload_version;
+mod postgres;
 mod replay;
 mod signing_secrets;
 mod sled;
@@ -59,6 +60,7 @@ pub use notification::{
     Notification, NotificationDetails, NotificationEvent, NotificationQuery, Notifications, PlacedNotification,
 };
 pub use payload_version::PayloadVersion;
+pub use postgres::{PostgresOptions, PostgresStore, WrongUrl};
 pub use replay::{Replay, ReplayPart, ReplayState, ReplayStep, Replays};
 pub use signing_secrets::{FormerSecret, SigningSecrets};
 pub use sled::SledStore;
@@ -143,4 +145,6 @@ pub enum Wake {
     WorkspaceChanged(WorkspaceId),
     /// There is a notification that a destination listens to.
     Notified(DestinationId),
+    /// What another node has written may have been missed: look for yourself.
+    Missed,
 }

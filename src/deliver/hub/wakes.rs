@@ -39,6 +39,10 @@ impl Hub {
                 Ok(())
             }
             Wake::FeedDue(_) => Ok(()),
+            Wake::Missed => {
+                self.look_anew();
+                Ok(())
+            }
         };
         if let Err(error) = woken {
             tracing::warn!(%error, "a change could not be followed; all shards are looked through");
@@ -58,6 +62,11 @@ impl Hub {
 
     pub(super) fn lagged(&mut self, missed: u64) {
         tracing::info!(missed, "more became durable than could be heard of; all shards are looked through");
+        self.look_anew();
+    }
+
+    /// What is known may be old: everything is read again.
+    fn look_anew(&mut self) {
         self.shared.keyring.forget();
         self.readers.forget();
         self.running.values().for_each(|running| running.signal.raise(CHANGED));

@@ -3,8 +3,10 @@
 //! Where one thread runs all units, nothing is needed for that. Where several nodes write into one database, a
 //! transaction locks the domains of its units before it reads anything.
 
+use super::engine::Read;
+use super::{connections, delivery_row, listings, marks};
 use crate::ids::{ConnectionId, FeedId, JobId, WebhookId, WorkspaceId};
-use crate::store::ShardId;
+use crate::store::{ShardId, StoreError};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Something that one unit at a time works on.
@@ -32,5 +34,17 @@ impl Domain {
     /// The domain of a quota.
     pub(crate) fn quota(name: &str) -> Self {
         Domain::Quota(xxh3_64(name.as_bytes()))
+    }
+
+    /// The shard of a domain that is one, or that an id names; none where there is no such row.
+    pub(crate) fn shard(self, read: &dyn Read) -> Result<Option<ShardId>, StoreError> {
+        Ok(match self {
+            Domain::Shard(shard) => Some(shard),
+            Domain::Connection(id) => connections::connection(read, id)?.map(|connection| connection.shard),
+            Domain::Feed(id) => marks::marks(read, id)?.map(|marks| marks.shard),
+            Domain::Webhook(id) => delivery_row::delivery(read, id)?.map(|delivery| delivery.shard),
+            Domain::Job(id) => listings::job(read, id)?.map(|job| job.shard),
+            Domain::Store | Domain::Workspace(_) | Domain::Quota(_) => None,
+        })
     }
 }

@@ -250,6 +250,7 @@ impl<U: Units> Feeds for U {
     }
 
     async fn clean_up(&self, rows_max: usize) -> Result<bool, StoreError> {
+        self.tidy().await?;
         self.write(Domain::Store, Pace::Page, move |txn| cleaning::clean_up(txn, rows_max)).await
     }
 }

@@ -37,6 +37,20 @@ impl Index {
     }
 }
 
+/// Where the id of the owner stands in the key of an index row of this kind; none for rows that no id owns.
+pub(crate) fn index_owner_at(kind: u8) -> Option<usize> {
+    let owned = [
+        Index::ConnectionOfWorkspace,
+        Index::WebhookOfWorkspace,
+        Index::WebhookOfFeed,
+        Index::FeedOfConnection,
+        Index::FeedBySubject,
+        Index::JobOfWebhook,
+        Index::DestinationOfWorkspace,
+    ];
+    owned.iter().any(|index| *index as u8 == kind).then_some(1)
+}
+
 /// What becomes due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

@@ -46,6 +46,7 @@ pub(crate) mod txn;
 mod webhooks;
 mod workspaces;
 
+pub(crate) use keys::index_owner_at;
 pub(crate) use leases::void_leases;
 
 use super::{Store, StoreError, Wake};
@@ -75,6 +76,11 @@ pub(crate) trait Units: Send + Sync + 'static {
         &self,
         look: impl FnOnce(&dyn Read) -> Result<T, StoreError> + Send,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
+
+    /// Looks after what an engine has to see to now and then.
+    fn tidy(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// What has become durable.
     fn subscribe(&self) -> broadcast::Receiver<Wake>;

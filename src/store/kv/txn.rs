@@ -66,7 +66,7 @@ impl<'a> Txn<'a> {
         self.undo.clear();
         let wakes = self.wakes.len();
         let result = work(self);
-        if result.is_err() {
+        if result.is_err() || !self.wanted.is_empty() {
             self.wakes.truncate(wakes);
             while let Some((tree, key, before)) = self.undo.pop() {
                 self.restore(tree, key, before);

@@ -1,0 +1,144 @@
+//! Where the database is, and how it is connected to.
+
+use super::tls;
+use crate::limits::StoreLimits;
+use crate::store::StoreError;
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use thiserror::Error;
+use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How the database tells nodes that it sees as one: by the start of this name.
+const APPLICATION: &str = "anyhook";
+/// When a connection that is silent is asked whether it still is one.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+/// How often, after that.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
+/// How long what was sent may stay unacknowledged by the other machine.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(15);
+/// Letters of a schema's name.
+const SCHEMA_LETTERS_MAX: usize = 40;
+
+/// The URL of a database is none.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WrongUrl {
+    /// It cannot be read.
+    #[error("is no PostgreSQL URL ({0}), such as postgres://anyhook:password@db.internal/anyhook")]
+    Unreadable(String),
+    /// The schema's name is not one that needs no quotes.
+    #[error("must be 1 to {SCHEMA_LETTERS_MAX} of a-z, 0-9 and _, beginning with a letter")]
+    Schema,
+}
+
+/// Which database, and what of it.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    config: tokio_postgres::Config,
+    schema: String,
+    ca_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresOptions").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl PostgresOptions {
+    /// From a URL (`postgres://user:password@host,host/database?sslmode=require`), the schema to use, and a file of
+    /// certificates that are trusted in place of the machine's.
+    pub fn new(url: &str, schema: &str, ca_file: Option<PathBuf>) -> Result<Self, WrongUrl> {
+        let config = tokio_postgres::Config::from_str(url).map_err(|error| {
+            // The driver's words name the part that is wrong, not what stands in it.
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            WrongUrl::Unreadable(cause.unwrap_or_else(|| error.to_string()))
+        })?;
+        let is_letter =
+            |(at, byte): (usize, u8)| byte.is_ascii_lowercase() || at > 0 && (byte.is_ascii_digit() || byte == b'_');
+        if schema.is_empty() || schema.len() > SCHEMA_LETTERS_MAX || !schema.bytes().enumerate().all(is_letter) {
+            return Err(WrongUrl::Schema);
+        }
+        Ok(PostgresOptions { config, schema: schema.to_owned(), ca_file })
+    }
+}
+
+/// Where connections lead.
+pub(super) struct Endpoint {
+    pub(super) config: tokio_postgres::Config,
+    pub(super) tls: MakeRustlsConnect,
+    pub(super) schema: String,
+    /// Names this process to the others that listen.
+    pub(super) node: String,
+    /// What nodes listen to.
+    pub(super) channel: String,
+    pub(super) look_every: Duration,
+}
+
+impl Endpoint {
+    pub(super) fn new(options: &PostgresOptions, limits: &StoreLimits) -> Result<Self, StoreError> {
+        let mut config = options.config.clone();
+        if config.get_application_name().is_none() {
+            config.application_name(APPLICATION);
+        }
+        // Of several hosts the one that can be written to: which that is changes when one takes over.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config.connect_timeout(Duration::from_millis(limits.connect_timeout_ms));
+        config.keepalives_idle(KEEPALIVE_IDLE).keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(3);
+        config.tcp_user_timeout(UNACKNOWLEDGED_MAX);
+        let mut name = [0; 8];
+        getrandom::fill(&mut name).map_err(|_| StoreError::Unavailable("there are no random bytes".into()))?;
+        Ok(Endpoint {
+            tls: MakeRustlsConnect::new(tls::config(options.ca_file.as_deref())?),
+            config,
+            node: hex::encode(name),
+            channel: options.schema.clone(),
+            schema: options.schema.clone(),
+            look_every: Duration::from_millis(limits.look_every_ms),
+        })
+    }
+
+    /// Connections that are made when they are needed: one a writer, and some for readers.
+    pub(super) fn pool(&self, limits: &StoreLimits) -> Result<Pool, StoreError> {
+        let recycle = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(self.config.clone(), self.tls.clone(), recycle);
+        let timeout = Duration::from_millis(limits.connect_timeout_ms);
+        // A transaction that waits for its client holds locks: that of a node which is stopped ends by itself.
+        let settings = format!(
+            "SET statement_timeout = {0}; SET lock_timeout = {0}; SET idle_in_transaction_session_timeout = {0}",
+            limits.statement_timeout_ms
+        );
+        let set = Hook::async_fn(move |client, _| {
+            let settings = settings.clone();
+            Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
+        });
+        let pool = Pool::builder(manager)
+            .max_size(limits.writers.max(1) + limits.connections_max.max(1))
+            .wait_timeout(Some(timeout))
+            .create_timeout(Some(timeout * 2))
+            .recycle_timeout(Some(timeout))
+            .runtime(Runtime::Tokio1)
+            .post_create(set)
+            .build();
+        pool.map_err(|error| StoreError::Unavailable(format!("connections cannot be pooled: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_schemas_are_checked_and_nothing_of_a_password_is_shown() {
+        let wrong = |url: &str, schema: &str| PostgresOptions::new(url, schema, None).unwrap_err().to_string();
+        assert!(wrong("postgres://u:hunter2@h/d?nonsense=1", "anyhook").contains("is no PostgreSQL URL"));
+        assert!(!wrong("postgres://u:hunter2@h:port/d", "anyhook").contains("hunter2"));
+        for schema in ["", "Any", "a-b", "1a", "a\"b", &"a".repeat(41)] {
+            assert!(wrong("postgres://h/d", schema).starts_with("must be"), "{schema}");
+        }
+        let options = PostgresOptions::new("postgres://u:hunter2@h,i/d", "any_1", None).unwrap();
+        assert!(!format!("{options:?}").contains("hunter2"));
+    }
+}

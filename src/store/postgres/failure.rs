@@ -1,0 +1,85 @@
+//! What a database says when it does not do what it was asked, and whether it is worth asking again.
+
+use super::PoolError;
+use crate::store::StoreError;
+use std::error::Error;
+use std::fmt::Write;
+use tokio_postgres::error::SqlState;
+
+/// Why a statement or a connection failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// For people, with the cause.
+    pub(super) message: String,
+    /// False where asking again cannot help: the statement itself is refused.
+    pub(super) is_passing: bool,
+}
+
+impl Failure {
+    /// One that passes.
+    pub(super) fn passing(message: impl Into<String>) -> Self {
+        Failure { message: message.into(), is_passing: true }
+    }
+}
+
+/// What whoever called the store is told. It is no `From`, since the store's code would then have to say at each `?` which
+/// error it means.
+pub(super) fn told(failure: impl Into<Failure>) -> StoreError {
+    StoreError::Unavailable(failure.into().message)
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let is_passing = error.code().is_none_or(passes);
+        Failure { message: with_causes(&error), is_passing }
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            PoolError::Timeout(_) => {
+                Failure::passing("no connection to PostgreSQL became free in time; see store.connections_max")
+            }
+            error => Failure::passing(with_causes(&error)),
+        }
+    }
+}
+
+/// An error with what caused it: the driver's own words say little.
+fn with_causes(error: &dyn Error) -> String {
+    let mut message = format!("PostgreSQL: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(message, ": {error}");
+        cause = error.source();
+    }
+    message
+}
+
+/// True for what may be otherwise a moment later: a server that restarts, fails over, is busy, full or read-only, a
+/// transaction that lost against another.
+fn passes(code: &SqlState) -> bool {
+    // Class 08 connection, 25 transaction state, 40 rollback, 53 resources, 55 not in a state for it, 57 operator, 58
+    // system (PostgreSQL documentation, Appendix A, Error Codes).
+    ["08", "25", "40", "53", "55", "57", "58"].iter().any(|class| code.code().starts_with(class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        for code in [SqlState::T_R_DEADLOCK_DETECTED, SqlState::ADMIN_SHUTDOWN, SqlState::READ_ONLY_SQL_TRANSACTION] {
+            assert!(passes(&code), "{code:?}");
+        }
+        for code in [SqlState::DISK_FULL, SqlState::LOCK_NOT_AVAILABLE, SqlState::CANNOT_CONNECT_NOW] {
+            assert!(passes(&code), "{code:?}");
+        }
+        for code in [SqlState::UNDEFINED_TABLE, SqlState::INVALID_PASSWORD, SqlState::INSUFFICIENT_PRIVILEGE] {
+            assert!(!passes(&code), "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The store for several nodes: PostgreSQL, with the same units of work as the embedded one.
+//!
+//! A tree is a table ([`layout`]), a unit of work a part of a transaction ([`writing`]). Units of different shards run
+//! beside each other, on this node and on others; those of one shard one after the other, since each transaction first
+//! locks what its units work on ([`locks`]). What was written is told to the other nodes ([`wakes`]).
+//!
+//! No error is final: what fails in passing is tried again for a while, and then answered as
+//! [`StoreError::Unavailable`].
+
+mod endpoint;
+mod failure;
+mod layout;
+mod locks;
+mod reading;
+mod schema;
+mod sql;
+mod tls;
+mod wakes;
+mod writing;
+
+pub use endpoint::{PostgresOptions, WrongUrl};
+
+use super::kv::engine::Read;
+use super::kv::queue::Queue;
+use super::kv::txn::Txn;
+use super::kv::{Domain, Pace, Units, WAKES_MAX};
+use super::{ShardId, StoreError, Wake};
+use crate::limits::StoreLimits;
+use deadpool_postgres::{Client, Pool, PoolError};
+use endpoint::Endpoint;
+use failure::{Failure, told};
+use reading::Reading;
+use sql::Statements;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use writing::Writer;
+
+/// Shards of ids that are remembered.
+const SHARDS_KNOWN_MAX: usize = 65_536;
+/// How often partitions are looked after.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(600);
+
+/// The way into one database. Cheap to clone.
+#[derive(Clone)]
+struct Database {
+    pool: Pool,
+    endpoint: Arc<Endpoint>,
+    statements: Arc<Vec<Statements>>,
+    /// Takes locks by their numbers.
+    lock: Arc<str>,
+    /// How long an answer may take.
+    deadline: Duration,
+}
+
+impl Database {
+    async fn client(&self) -> Result<Client, Failure> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// A connection, waited for as long as an answer may take: a database that restarts is back by then.
+    async fn client_soon(&self) -> Result<Client, Failure> {
+        let give_up = Instant::now() + self.deadline;
+        let mut wait = Duration::from_millis(20);
+        loop {
+            match self.client().await {
+                Err(failure) if failure.is_passing && Instant::now() + wait < give_up => {
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(1));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits for an answer, but not for ever: a network that is cut gives none.
+    async fn answered<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Failure> {
+        match tokio::time::timeout(self.deadline, answer).await {
+            Ok(result) => result.map_err(Failure::from),
+            Err(_) => Err(Failure::passing("PostgreSQL did not answer in time")),
+        }
+    }
+
+    /// Whether a transaction whose end was not answered took place. One that is still under way is waited for.
+    async fn has_committed(&self, xid: &str) -> bool {
+        let ask = "SELECT pg_xact_status($1::text::xid8)";
+        let give_up = Instant::now() + self.deadline;
+        while Instant::now() < give_up {
+            let answer = async {
+                let client = self.client_soon().await?;
+                let row = self.answered(client.query_one(ask, &[&xid])).await?;
+                Ok::<_, Failure>(row.get::<_, Option<String>>(0))
+            };
+            match answer.await {
+                Ok(Some(status)) if status == "in progress" => tokio::time::sleep(Duration::from_millis(50)).await,
+                Ok(status) => return status.as_deref() == Some("committed"),
+                // A server that took over has not heard of it.
+                Err(failure) if !failure.is_passing => return false,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+        false
+    }
+}
+
+/// A store in PostgreSQL.
+pub struct PostgresStore {
+    database: Database,
+    /// One for each writer; none only while it is dropped.
+    queues: Vec<Queue>,
+    writers: Vec<JoinHandle<()>>,
+    wakes: broadcast::Sender<Wake>,
+    shards: Mutex<HashMap<Domain, ShardId>>,
+    partitions_at: Mutex<Option<Instant>>,
+    calls_kept_days: i32,
+    stop: CancellationToken,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Connects, and makes the schema or brings it forward.
+    ///
+    /// - [`StoreError::Unavailable`] where the database cannot be reached or refuses.
+    /// - [`StoreError::Unreadable`] where a newer build has made the schema and this one cannot work beside it.
+    /// - It must be called in a runtime of several threads: reads wait on theirs.
+    pub async fn open(options: &PostgresOptions, limits: &StoreLimits) -> Result<Self, StoreError> {
+        let endpoint = Arc::new(Endpoint::new(options, limits)?);
+        let deadline = Duration::from_millis(limits.statement_timeout_ms.saturating_add(limits.connect_timeout_ms));
+        let database = Database {
+            pool: endpoint.pool(limits)?,
+            statements: Arc::new(sql::all(&endpoint.schema)),
+            lock: format!("SELECT 1 FROM {}.locks WHERE id = ANY($1) ORDER BY id FOR UPDATE", endpoint.schema).into(),
+            endpoint,
+            deadline,
+        };
+        let calls_kept_days = i32::try_from(limits.calls_kept_ms.div_ceil(86_400_000)).unwrap_or(i32::MAX / 2);
+        let mut client = database.client_soon().await.map_err(told)?;
+        schema::migrate(&mut client, &database.endpoint.schema).await?;
+        drop(client);
+
+        let (wakes, stop) = (broadcast::Sender::new(WAKES_MAX), CancellationToken::new());
+        let mut store = PostgresStore {
+            queues: Vec::new(),
+            writers: Vec::new(),
+            wakes,
+            shards: Mutex::default(),
+            partitions_at: Mutex::default(),
+            calls_kept_days,
+            stop,
+            database,
+        };
+        for number in 0..limits.writers.max(1) {
+            store.start_writer(number, limits)?;
+        }
+        store.tidy().await?;
+        let (database, wakes, stop) = (store.database.clone(), store.wakes.clone(), store.stop.clone());
+        tokio::spawn(wakes::listen(database, wakes, stop));
+        Ok(store)
+    }
+
+    fn start_writer(&mut self, number: usize, limits: &StoreLimits) -> Result<(), StoreError> {
+        let (queue, inbox) = Queue::new(limits);
+        let writer = Writer::new(self.database.clone(), inbox, self.wakes.clone(), limits.clone(), Handle::current());
+        let thread = std::thread::Builder::new().name(format!("store-writer-{number}"));
+        let thread = thread.spawn(move || writer.run());
+        let thread = thread.map_err(|error| StoreError::Unavailable(format!("a thread cannot be started: {error}")))?;
+        self.queues.push(queue);
+        self.writers.push(thread);
+        Ok(())
+    }
+
+    /// The domain to be locked for one that is named by an id. A row's shard never changes; where there is no such row,
+    /// any will do, since there is nothing to be worked on.
+    async fn resolve(&self, domain: Domain) -> Result<Domain, StoreError> {
+        if locks::of(domain).is_some() {
+            return Ok(domain);
+        }
+        if let Some(shard) = self.shards.lock().unwrap_or_else(PoisonError::into_inner).get(&domain) {
+            return Ok(Domain::Shard(*shard));
+        }
+        let found = self.read(|read| domain.shard(read)).await?;
+        if let Some(shard) = found {
+            let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+            if shards.len() >= SHARDS_KNOWN_MAX {
+                shards.clear();
+            }
+            shards.insert(domain, shard);
+        }
+        Ok(Domain::Shard(found.unwrap_or(ShardId(0))))
+    }
+
+    fn queue(&self, domain: Domain) -> Result<&Queue, StoreError> {
+        let lock = locks::of(domain).unwrap_or_default();
+        let number = usize::try_from(lock).unwrap_or_default().checked_rem(self.queues.len());
+        number.and_then(|number| self.queues.get(number)).ok_or(StoreError::Unavailable("it has been closed".into()))
+    }
+}
+
+impl Drop for PostgresStore {
+    /// Waits until what was asked for is durable, or given up.
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.queues.clear();
+        let writers = std::mem::take(&mut self.writers);
+        let join = move || {
+            for writer in writers {
+                if writer.join().is_err() {
+                    tracing::error!("a writer of the store has panicked");
+                }
+            }
+        };
+        // Writers need the runtime to end what they have begun.
+        match Handle::try_current() {
+            Ok(handle) if handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread => {
+                tokio::task::block_in_place(join);
+            }
+            _ => join(),
+        }
+    }
+}
+
+impl Units for PostgresStore {
+    async fn write<T: Send + 'static>(
+        &self,
+        domain: Domain,
+        pace: Pace,
+        work: impl Fn(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let domain = self.resolve(domain).await?;
+        self.queue(domain)?.ask(domain, pace, work).await
+    }
+
+    async fn read<T: Send>(
+        &self,
+        look: impl FnOnce(&dyn Read) -> Result<T, StoreError> + Send,
+    ) -> Result<T, StoreError> {
+        let client = self.database.client_soon().await.map_err(told)?;
+        tokio::task::block_in_place(|| look(&Reading::new(&client, &self.database.statements, self.database.deadline)))
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Wake> {
+        self.wakes.subscribe()
+    }
+
+    async fn tidy(&self) -> Result<(), StoreError> {
+        let is_due = {
+            let mut at = self.partitions_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_due = at.is_none_or(|at| at.elapsed() >= PARTITIONS_EVERY);
+            if is_due {
+                *at = Some(Instant::now());
+            }
+            is_due
+        };
+        if is_due {
+            let client = self.database.client_soon().await.map_err(told)?;
+            let schema = &self.database.endpoint.schema;
+            schema::keep_partitions(&client, schema, self.calls_kept_days).await.map_err(told)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Reading rows from the database's tables, for code that reads without waiting: each call waits on its thread.
+
+use super::failure::{Failure, told};
+use super::layout::{day, home, home_of};
+use super::sql::{RangeOf, Statements};
+use crate::store::StoreError;
+use crate::store::kv::engine::{Read, Rows, Scan, Span, Tree, Value};
+use deadpool_postgres::Client;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio_postgres::types::ToSql;
+
+/// Rows of the first part of a range.
+const FIRST_ROWS: i64 = 8;
+/// By how much a part is larger than the one before it.
+const GROWTH: i64 = 8;
+/// Rows of a part at most.
+const ROWS_MAX: i64 = 512;
+
+/// Rows by tree and key, and none where there is no such row.
+type Known = HashMap<(Tree, Vec<u8>), Option<Value>>;
+
+/// Reads through one connection. It belongs to a thread that may wait.
+pub(super) struct Reading<'a> {
+    pub(super) client: &'a Client,
+    pub(super) statements: &'a [Statements],
+    pub(super) handle: Handle,
+    pub(super) deadline: Duration,
+    /// What a transaction has read: its domains are its own, so that it stays true. None where each read is of its own.
+    known: Option<RefCell<Known>>,
+    /// Why a read failed, whatever was made of it.
+    failed: RefCell<Option<Failure>>,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads anew each time.
+    pub(super) fn new(client: &'a Client, statements: &'a [Statements], deadline: Duration) -> Self {
+        let (known, failed) = (None, RefCell::default());
+        Reading { client, statements, handle: Handle::current(), deadline, known, failed }
+    }
+
+    /// Reads each row once.
+    pub(super) fn remembering(self) -> Self {
+        Reading { known: Some(RefCell::default()), ..self }
+    }
+
+    /// Why a read failed.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.failed.borrow().clone()
+    }
+
+    /// Waits on this thread until the database has answered, or should have.
+    pub(super) fn wait<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StoreError> {
+        let answer = self.handle.block_on(async { tokio::time::timeout(self.deadline, answer).await });
+        let result = answer.map_err(|_| Failure::passing("PostgreSQL did not answer in time"));
+        result.and_then(|result| result.map_err(Failure::from)).map_err(|failure| {
+            *self.failed.borrow_mut() = Some(failure.clone());
+            told(failure)
+        })
+    }
+
+    fn ask(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        let statement = &self.statements[tree.index()].get;
+        let home = home(tree, key).unwrap_or_default();
+        let day = day(tree, key);
+        let row = self.wait(async {
+            let statement = self.client.prepare_cached(statement).await?;
+            match day {
+                Some(day) => self.client.query_opt(&statement, &[&home, &key, &day]).await,
+                None => self.client.query_opt(&statement, &[&home, &key]).await,
+            }
+        })?;
+        Ok(row.map(|row| Value::from(row.get::<_, &[u8]>(0))))
+    }
+}
+
+impl Read for Reading<'_> {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        let Some(known) = &self.known else { return self.ask(tree, key) };
+        let place = (tree, key.to_vec());
+        if let Some(row) = known.borrow().get(&place) {
+            return Ok(row.clone());
+        }
+        let row = self.ask(tree, key)?;
+        known.borrow_mut().insert(place, row.clone());
+        Ok(row)
+    }
+
+    fn range(&self, tree: Tree, span: Span, scan: Scan) -> Rows<'_> {
+        if span.is_empty() {
+            return Box::new(std::iter::empty());
+        }
+        let home = home_of(tree, &span);
+        Box::new(Parts { reading: self, tree, home, rest: Some(span), scan, rows: VecDeque::new(), limit: FIRST_ROWS })
+    }
+}
+
+/// The rows of a range, a part after the other.
+struct Parts<'a> {
+    reading: &'a Reading<'a>,
+    tree: Tree,
+    home: Option<i16>,
+    /// What of the range has not been asked for.
+    rest: Option<Span>,
+    scan: Scan,
+    rows: VecDeque<(Value, Value)>,
+    limit: i64,
+}
+
+impl Parts<'_> {
+    fn fetch(&mut self, span: Span) -> Result<(), StoreError> {
+        let Parts { reading, tree, home, scan, limit, .. } = self;
+        let of = RangeOf { scan: *scan, has_end: span.to.is_some(), has_home: home.is_some() };
+        let statement = reading.statements[tree.index()].range(of);
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&span.from, limit];
+        parameters.extend(span.to.as_ref().map(|to| to as &(dyn ToSql + Sync)));
+        parameters.extend(home.as_ref().map(|home| home as &(dyn ToSql + Sync)));
+        let found = reading.wait(async {
+            let statement = reading.client.prepare_cached(statement).await?;
+            reading.client.query(&statement, &parameters).await
+        })?;
+        let is_more = i64::try_from(found.len()).is_ok_and(|count| count == *limit);
+        let rows = found.iter().map(|row| (Value::from(row.get::<_, &[u8]>(0)), Value::from(row.get::<_, &[u8]>(1))));
+        self.rows = rows.collect();
+        self.limit = (self.limit * GROWTH).min(ROWS_MAX);
+        if let Some((last, _)) = self.rows.back().filter(|_| is_more) {
+            self.rest = Some(match self.scan {
+                Scan::Up => Span { from: [&last[..], &[0]].concat(), to: span.to },
+                Scan::Down => Span { from: span.from, to: Some(last.to_vec()) },
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Result<(Value, Value), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rows.is_empty()
+            && let Some(span) = self.rest.take()
+            && let Err(error) = self.fetch(span)
+        {
+            return Some(Err(error));
+        }
+        self.rows.pop_front().map(Ok)
+    }
+}

@@ -1,0 +1,140 @@
+//! The schema: made and moved forward when a node starts, one node at a time, and never backwards.
+
+use super::failure::{Failure, told};
+use super::layout::{Shape, shape};
+use super::locks;
+use crate::store::StoreError;
+use crate::store::kv::engine::Tree;
+use deadpool_postgres::Client;
+use std::fmt::Write;
+
+/// The schema that this build makes and writes.
+pub(super) const VERSION: i32 = 1;
+
+/// A step from one version of the schema to the next.
+struct Migration {
+    version: i32,
+    /// The oldest version that builds may know which work beside it: those of one release before go on.
+    usable_from: i32,
+    sql: fn(&str) -> String,
+}
+
+/// All of them, in order. What has been released is never changed.
+const MIGRATIONS: &[Migration] = &[Migration { version: 1, usable_from: 1, sql: first }];
+
+/// Locks out other nodes that start: a number of our own making.
+const MIGRATION_LOCK: i64 = 0x616e_7968_6f6f_6b01;
+/// Dated tables have partitions up to this many days ahead.
+const DAYS_AHEAD: i32 = 3;
+
+/// Trees whose tables are partitioned by day.
+fn dated() -> impl Iterator<Item = Tree> {
+    Tree::ALL.iter().copied().filter(|tree| matches!(shape(*tree), Shape::Dated(_)))
+}
+
+fn first(schema: &str) -> String {
+    let mut sql = String::new();
+    for tree in Tree::ALL {
+        let table = format!("{schema}.{}", tree.name());
+        let columns = "home int2 NOT NULL, k bytea NOT NULL, v bytea NOT NULL";
+        let _ = match shape(*tree) {
+            Shape::Plain => writeln!(sql, "CREATE TABLE {table} ({columns}, PRIMARY KEY (home, k));"),
+            Shape::Hot => writeln!(
+                sql,
+                "CREATE TABLE {table} ({columns}, PRIMARY KEY (home, k)) WITH (fillfactor = 70, \
+                 autovacuum_vacuum_scale_factor = 0.05);"
+            ),
+            Shape::Bytes => writeln!(
+                sql,
+                "CREATE TABLE {table} ({columns}, PRIMARY KEY (home, k));\n\
+                 ALTER TABLE {table} ALTER COLUMN v SET STORAGE EXTERNAL;"
+            ),
+            Shape::Dated(_) => writeln!(
+                sql,
+                "CREATE TABLE {table} ({columns}, day int4 NOT NULL, PRIMARY KEY (home, k, day)) PARTITION BY RANGE (day);\n\
+                 ALTER TABLE {table} ALTER COLUMN v SET STORAGE EXTERNAL;\n\
+                 CREATE TABLE {table}_other PARTITION OF {table} DEFAULT;"
+            ),
+        };
+    }
+    let _ = writeln!(sql, "CREATE TABLE {schema}.locks (id int4 PRIMARY KEY) WITH (fillfactor = 10);");
+    let _ = writeln!(sql, "INSERT INTO {schema}.locks SELECT generate_series(0, {});", locks::COUNT - 1);
+    sql
+}
+
+/// Brings the schema to this build's version.
+///
+/// - Nodes that start together do so one after the other.
+/// - [`StoreError::Unreadable`] where a newer build has made it and does not let this one work beside it.
+pub(super) async fn migrate(client: &mut Client, schema: &str) -> Result<(), StoreError> {
+    let txn = client.transaction().await.map_err(told)?;
+    let prepare = format!(
+        "SELECT pg_advisory_xact_lock({MIGRATION_LOCK});\n\
+         CREATE SCHEMA IF NOT EXISTS {schema};\n\
+         CREATE TABLE IF NOT EXISTS {schema}.schema_versions (version int4 PRIMARY KEY, usable_from int4 NOT NULL, \
+         made_at timestamptz NOT NULL DEFAULT now());"
+    );
+    txn.batch_execute(&prepare).await.map_err(told)?;
+    let newest = format!("SELECT version, usable_from FROM {schema}.schema_versions ORDER BY version DESC LIMIT 1");
+    let newest = txn.query_opt(&newest, &[]).await.map_err(told)?;
+    let (known, usable_from) = newest.map_or((0, 0), |row| (row.get::<_, i32>(0), row.get::<_, i32>(1)));
+    if usable_from > VERSION {
+        return Err(StoreError::Unreadable(format!(
+            "the schema {schema} has version {known}, and this build knows {VERSION}: start the build that made it, or a newer one"
+        )));
+    }
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > known) {
+        tracing::info!(schema, version = migration.version, "the database's schema is brought forward");
+        txn.batch_execute(&(migration.sql)(schema)).await.map_err(told)?;
+        let note = format!("INSERT INTO {schema}.schema_versions (version, usable_from) VALUES ($1, $2)");
+        txn.execute(&note, &[&migration.version, &migration.usable_from]).await.map_err(told)?;
+    }
+    txn.commit().await.map_err(told)?;
+    Ok(())
+}
+
+/// Makes the partitions of the next days, and drops those that are past: of calls once they are older than
+/// `calls_kept_days`, of log pages once nothing is left in them.
+pub(super) async fn keep_partitions(client: &Client, schema: &str, calls_kept_days: i32) -> Result<(), Failure> {
+    let today = "SELECT floor(extract(epoch FROM clock_timestamp()) / 86400)::int4";
+    let today: i32 = client.query_one(today, &[]).await?.get(0);
+    for tree in dated() {
+        let table = tree.name();
+        for day in today..=today + DAYS_AHEAD {
+            let make = format!(
+                "CREATE TABLE IF NOT EXISTS {schema}.{table}_{day} PARTITION OF {schema}.{table} FOR VALUES FROM ({day}) TO ({})",
+                day + 1
+            );
+            match client.batch_execute(&make).await {
+                Ok(()) => {}
+                // Rows of that day came while there was no partition: they stay where they are.
+                Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::CHECK_VIOLATION) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for day in days(client, schema, table).await? {
+            let is_over = match tree {
+                Tree::Calls => day < today - calls_kept_days,
+                _ => day < today && is_empty(client, schema, table, day).await?,
+            };
+            if is_over {
+                client.batch_execute(&format!("DROP TABLE IF EXISTS {schema}.{table}_{day}")).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The days that a table has partitions of.
+async fn days(client: &Client, schema: &str, table: &str) -> Result<Vec<i32>, Failure> {
+    let parts = "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+                 WHERE i.inhparent = ($1 || '.' || $2)::regclass";
+    let rows = client.query(parts, &[&schema, &table]).await?;
+    let names = rows.iter().map(|row| row.get::<_, String>(0));
+    Ok(names.filter_map(|name| name.strip_prefix(table)?.strip_prefix('_')?.parse().ok()).collect())
+}
+
+async fn is_empty(client: &Client, schema: &str, table: &str, day: i32) -> Result<bool, Failure> {
+    let any = client.query_opt(&format!("SELECT 1 FROM {schema}.{table}_{day} LIMIT 1"), &[]).await?;
+    Ok(any.is_none())
+}
