@@ -6,9 +6,9 @@ use anyhook::limits::StoreLimits;
 use anyhook::log::EncodedPage;
 use anyhook::random::Random;
 use anyhook::store::{
-    ApiCall, AttemptFinish, CallKind, Connection, DeliverySettings, Destination, FeedState, Fence, JobMode, JobState,
-    LedgerEntry, ListingCommit, ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Progress, RunFinish, SHARDS,
-    ShardId, SigningSecrets, SledStore, Store, Webhook, WebhookKind,
+    ApiCall, AttemptFinish, CallKind, Connection, DeliverySettings, Destination, Duty, FeedState, Fence, JobMode,
+    JobState, LedgerEntry, ListingCommit, ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Progress,
+    RunFinish, SHARDS, ShardId, SigningSecrets, SledStore, Store, Webhook, WebhookKind,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -195,8 +195,8 @@ impl World {
 
     /// Proof of leases on all shards, whoever had them.
     pub(crate) async fn fences(&self) -> Vec<Fence> {
-        let leases = self.store.hold_shards(self.node_id(), DateTime::<Utc>::MAX_UTC, 1_000, SHARDS).await.unwrap();
-        leases.into_iter().map(|lease| lease.fence).collect()
+        let all: Vec<_> = (0..SHARDS).map(|shard| (Duty::Poll, ShardId(shard))).collect();
+        self.store.take_shards(self.node_id(), &all, DateTime::<Utc>::MAX_UTC).await.unwrap()
     }
 
     pub(crate) async fn page_commit(&self, webhook: &Webhook, fence: Fence) -> PageCommit {
