@@ -8,9 +8,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Tells the time and waits.
+/// Tells the time and waits. Clones show the same time.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Kind);
+pub struct Clock {
+    kind: Kind,
+    /// What is added to what the machine's or the simulated clock shows, in microseconds: nodes that share a store
+    /// follow its clock.
+    offset_us: Arc<AtomicI64>,
+}
 
 #[derive(Debug, Clone, Default)]
 enum Kind {
@@ -29,24 +34,31 @@ struct Simulated {
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Clock(Kind::System)
+        Clock::default()
     }
 
     /// A clock that shows `start` now and follows tokio's time from there.
     pub fn simulated(start: DateTime<Utc>) -> Self {
-        Clock(Kind::Simulated(Arc::new(Simulated { start, origin: Instant::now(), shift_ms: AtomicI64::new(0) })))
+        let simulated = Simulated { start, origin: Instant::now(), shift_ms: AtomicI64::new(0) };
+        Clock { kind: Kind::Simulated(Arc::new(simulated)), offset_us: Arc::default() }
     }
 
     /// The time by this clock.
     #[allow(clippy::disallowed_methods)] // the one place
     pub fn now(&self) -> DateTime<Utc> {
-        match &self.0 {
+        let shown = match &self.kind {
             Kind::System => Utc::now(),
             Kind::Simulated(clock) => {
                 let elapsed = TimeDelta::from_std(clock.origin.elapsed()).unwrap_or(TimeDelta::MAX);
                 clock.start + elapsed + TimeDelta::milliseconds(clock.shift_ms.load(Ordering::Relaxed))
             }
-        }
+        };
+        shown + TimeDelta::microseconds(self.offset_us.load(Ordering::Relaxed))
+    }
+
+    /// Shows a time from now on that is so much later than it would have been. Waits that are under way stay as they are.
+    pub fn correct(&self, by: TimeDelta) {
+        self.offset_us.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Milliseconds since the epoch.
@@ -57,7 +69,7 @@ impl Clock {
     /// Lets a simulated clock jump, as an operator's correction does; waits that are under way are not shortened.
     /// Nothing on the machine's clock.
     pub fn jump(&self, by_ms: i64) {
-        if let Kind::Simulated(clock) = &self.0 {
+        if let Kind::Simulated(clock) = &self.kind {
             clock.shift_ms.fetch_add(by_ms, Ordering::Relaxed);
         }
     }

@@ -39,7 +39,7 @@ impl Engine {
 
     /// The same, with a way to vendors of the caller's.
     pub async fn start_with(context: Context, vendors: Vendors) -> Result<Engine, StoreError> {
-        context.leases.renew(context.store.as_ref(), &context.clock).await?;
+        context.leases.renew(context.store.as_ref()).await?;
         let engine = Engine {
             vendors: Arc::new(vendors),
             context,
@@ -49,7 +49,7 @@ impl Engine {
             lease_task: TaskTracker::new(),
         };
         let (context, stop) = (engine.context.clone(), engine.leasing.clone());
-        engine.lease_task.spawn(async move { context.leases.run(context.store.as_ref(), &context.clock, stop).await });
+        engine.lease_task.spawn(async move { context.leases.run(context.store.as_ref(), stop).await });
         engine.tasks.spawn(poll::run(engine.vendors.clone(), engine.working.clone()));
         engine.tasks.spawn(deliver::run(engine.context.clone(), engine.working.clone()));
         engine.tasks.spawn(ingress::registrar::run(

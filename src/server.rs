@@ -12,7 +12,7 @@ use crate::outbound::{ClientOptions, HttpClient, OutboundError};
 use crate::random::{NoEntropy, Random};
 use crate::secrets::Vault;
 use crate::settings::{Settings, StoreKind};
-use crate::store::{MemoryStore, SledStore, Store, StoreError};
+use crate::store::{Duty, MemoryStore, SledStore, Store, StoreError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt;
 use std::io;
@@ -97,7 +97,7 @@ impl Server {
         let node = NodeId::new(&clock, &random)?;
         let (limits, proxy) = (&settings.limits, &settings.egress_proxy);
         let context = Context {
-            leases: Arc::new(LeaseKeeper::new(node, limits.store.lease_ttl_ms)),
+            leases: Arc::new(LeaseKeeper::new(node, &Duty::ALL, limits, &clock)),
             store,
             clock,
             random,

@@ -11,8 +11,8 @@ use anyhook::outbound::guard::Guard;
 use anyhook::random::Random;
 use anyhook::secrets::{Sealed, Vault};
 use anyhook::store::{
-    ArrivalCommit, ArrivalFeed, Connection, ConnectionProfile, DeliverySettings, NewWebhook, ShardId, SledStore, Store,
-    Webhook, WebhookKind, Workspace,
+    ArrivalCommit, ArrivalFeed, Connection, ConnectionProfile, DeliverySettings, Duty, NewWebhook, ShardId, SledStore,
+    Store, Webhook, WebhookKind, Workspace,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -48,8 +48,8 @@ impl World {
         let (clock, random) = (Clock::system(), Random::system());
         let store: Arc<dyn Store> =
             Arc::new(SledStore::open(&directory.path().join("store"), &limits.store).expect("a store"));
-        let leases = LeaseKeeper::new(NodeId::new(&clock, &random).expect("an id"), limits.store.lease_ttl_ms);
-        leases.renew(&*store, &clock).await.expect("leases");
+        let leases = LeaseKeeper::new(NodeId::new(&clock, &random).expect("an id"), &Duty::ALL, &limits, &clock);
+        leases.renew(&*store).await.expect("leases");
         let vault = Vault::new(&[7; 32], random.clone());
         let workspace = workspace(&clock, &random, &vault);
         let connection = connection(&clock, &random, workspace.id);
@@ -72,7 +72,7 @@ impl World {
         let (leasing, stopped) = (context.clone(), stop.clone());
         let tasks = [
             tokio::spawn(anyhook::deliver::run(context.clone(), stop.clone())),
-            tokio::spawn(async move { leasing.leases.run(&*leasing.store, &leasing.clock, stopped).await }),
+            tokio::spawn(async move { leasing.leases.run(&*leasing.store, stopped).await }),
         ];
         World { context, connection, tasks, stop, _directory: directory }
     }

@@ -35,7 +35,7 @@ pub(crate) async fn live() -> Json<Health> {
 /// 200 while the store answers and this node holds a share of the work.
 pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Result<Json<Health>, ApiError> {
     api.context.store.workspaces(None, 1).await?;
-    match api.context.leases.shards().len() {
+    match api.context.leases.shards(crate::store::Duty::Poll).len() {
         0 => Err(ApiError::unavailable("this node holds no share of the work yet; others may hold all of it")),
         shards => Ok(Json(Health { status: "ok", shards: Some(shards) })),
     }

@@ -75,7 +75,8 @@ struct Hub {
     readers: Readers,
     /// Shards to be looked through, and up to where they have been.
     scans: VecDeque<(ShardId, Option<WebhookId>)>,
-    known: BTreeMap<ShardId, Fence>,
+    /// What is worked on: the epoch of each shard, and the term.
+    known: BTreeMap<ShardId, (Fence, u64)>,
     retries_at: Instant,
     /// Retries are not read again before.
     retries_from: Instant,

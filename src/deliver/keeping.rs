@@ -6,18 +6,18 @@ use super::payload::PayloadType;
 use super::pump::Pump;
 use super::shared::Halt;
 use super::trim::PAGES_PER_TRIM;
-use crate::store::{ApiCall, AttemptFinish, Lease, Outcome, Position, Stream};
+use crate::store::{ApiCall, AttemptFinish, Fence, Outcome, Position, Stream};
 
 impl Pump {
     /// A batch is delivered: the position moves on while it becomes durable.
-    pub(super) async fn delivered(&mut self, lease: Lease, batch: &Batch, call: ApiCall) -> Result<(), Halt> {
+    pub(super) async fn delivered(&mut self, fence: Fence, batch: &Batch, call: ApiCall) -> Result<(), Halt> {
         self.retry = None;
         self.attempts += 1;
         self.move_to(batch.stream, batch.next);
         self.kept_at(batch.stream, batch.next);
         let is_last = batch.kind == PayloadType::InitialComplete;
         let outcome = Outcome::Delivered { stream: batch.stream, position: batch.next, is_last };
-        let finish = self.finish(lease, outcome, Some(call));
+        let finish = self.finish(fence, outcome, Some(call));
         self.commits.push(Box::pin(self.shared.clone().keep(finish)));
         self.is_stale |= is_last;
         if batch.stream == Stream::Live && batch.next.sequence > batch.position.sequence {
@@ -51,9 +51,9 @@ impl Pump {
     }
 
     /// An outcome of now.
-    pub(super) fn finish(&self, lease: Lease, outcome: Outcome, call: Option<ApiCall>) -> AttemptFinish {
+    pub(super) fn finish(&self, fence: Fence, outcome: Outcome, call: Option<ApiCall>) -> AttemptFinish {
         let at = self.shared.context.clock.now();
-        AttemptFinish { fence: lease.fence, webhook: self.subscriber.webhook.id, outcome, at, call }
+        AttemptFinish { fence, webhook: self.subscriber.webhook.id, outcome, at, call }
     }
 
     /// With nothing to send: waits until all is durable, or until there is more. True if there may be more.
@@ -88,8 +88,7 @@ impl Pump {
             if cursor.position == cursor.kept {
                 continue;
             }
-            let lease = self.shared.context.leases.lease(self.subscriber.webhook.shard).ok_or(Halt::Elsewhere)?;
-            let finish = self.finish(lease, Outcome::Passed { stream, position: cursor.position }, None);
+            let finish = self.finish(self.held.fence, Outcome::Passed { stream, position: cursor.position }, None);
             self.commits.push(Box::pin(self.shared.clone().keep(finish)));
             self.kept_at(stream, cursor.position);
         }

@@ -10,10 +10,10 @@ use super::signal::{CHANGED, JOB, Signal};
 use super::slow::Admission;
 use super::subscriber::{Served, Subscriber, Undeliverable};
 use crate::ids::WebhookId;
+use crate::leases::Lease;
 use crate::store::{
-    AttemptFinish, DeliveryState, Lease, Outcome, Position, Retry, Store, StoreError, Stream, WebhookHealth,
+    AttemptFinish, DeliveryState, Duty, Outcome, Position, Retry, Store, StoreError, Stream, WebhookHealth,
 };
-use chrono::{TimeDelta, Utc};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,6 +33,8 @@ pub(super) struct Turn {
 pub(super) struct Pump {
     pub(super) shared: Arc<Shared>,
     pub(super) subscriber: Subscriber,
+    /// The lease under which all of this was read.
+    pub(super) held: Lease,
     pub(super) retry: Option<Retry>,
     pub(super) turn: Turn,
     pub(super) commits: Commits,
@@ -62,7 +64,7 @@ pub(super) async fn run(shared: Arc<Shared>, webhook: WebhookId, signal: Arc<Sig
     };
     // Positions of what was delivered are kept whatever ended it.
     let kept = match halt {
-        Halt::Gone | Halt::Elsewhere => Ok(()),
+        Halt::Gone => Ok(()),
         _ => pump.settle().await,
     };
     pump.mark(false);
@@ -73,7 +75,7 @@ impl Pump {
     async fn load(shared: &Arc<Shared>, id: WebhookId, signal: &Arc<Signal>) -> Result<Self, Halt> {
         let store = &shared.context.store;
         let served = Served::read(&**store, id).await?.ok_or(Halt::Gone)?;
-        let lease = shared.context.leases.lease(served.webhook.shard).ok_or(Halt::Elsewhere)?;
+        let held = shared.context.leases.lease(Duty::Deliver, served.webhook.shard).ok_or(Halt::Elsewhere)?;
         let state = store.delivery(id).await?.ok_or(Halt::Gone)?;
         if state.health != WebhookHealth::Healthy {
             return Err(Halt::Resting);
@@ -87,7 +89,7 @@ impl Pump {
                 let (message, at) = (error.to_string(), shared.context.clock.now());
                 tracing::warn!(webhook_id = %id, %error, "a webhook cannot be delivered to; it is unhealthy now");
                 let outcome = Outcome::Unhealthy { message };
-                shared.clone().keep(AttemptFinish { fence: lease.fence, webhook: id, outcome, at, call: None }).await?;
+                shared.clone().keep(AttemptFinish { fence: held.fence, webhook: id, outcome, at, call: None }).await?;
                 return Err(Halt::Resting);
             }
         };
@@ -96,6 +98,7 @@ impl Pump {
             live: Cursor::at(state.position),
             listing,
             held_from: state.beside.and_then(|beside| beside.held_from),
+            held,
             retry: state.retry,
             turn: Turn::default(),
             subscriber,
@@ -170,14 +173,7 @@ impl Pump {
 
     /// The lease, if an attempt that begins now ends within it.
     pub(super) fn lease(&self) -> Result<Lease, Halt> {
-        let context = &self.shared.context;
-        let lease = context.leases.lease(self.subscriber.webhook.shard).ok_or(Halt::Elsewhere)?;
-        let deadline = i64::try_from(context.limits.deliver.attempt_deadline_ms).unwrap_or(i64::MAX);
-        let ends_at: chrono::DateTime<Utc> = context.clock.now() + TimeDelta::milliseconds(deadline);
-        if ends_at > lease.expires_at {
-            return Err(Halt::Later("the lease ends before an attempt would".to_owned()));
-        }
-        Ok(lease)
+        self.shared.lease(&self.held)
     }
 
     /// What has to be so for an attempt to begin, read at the last moment. False if the webhook is another than the

@@ -67,7 +67,6 @@ impl Pump {
     /// Tells of what was passed over in one row, with the position behind it.
     pub(super) fn keep_filtered(&mut self) -> Result<(), Halt> {
         let Filtered { batches, stream: Some(stream) } = self.filtered else { return Ok(()) };
-        let lease = self.shared.context.leases.lease(self.subscriber.webhook.shard).ok_or(Halt::Elsewhere)?;
         let call = ApiCall {
             name: self.subscriber.named("filtered"),
             at: self.shared.context.clock.now(),
@@ -75,7 +74,7 @@ impl Pump {
             ..blank_row(&self.subscriber)
         };
         let position = self.cursor(stream).position;
-        let finish = self.finish(lease, Outcome::Passed { stream, position }, Some(call));
+        let finish = self.finish(self.held.fence, Outcome::Passed { stream, position }, Some(call));
         self.commits.push(Box::pin(self.shared.clone().keep(finish)));
         self.kept_at(stream, position);
         self.filtered = Filtered::default();
@@ -97,7 +96,7 @@ impl Pump {
         };
         self.settle().await?;
         let message = format!("{error}; correct it, then resume the webhook");
-        let finish = self.finish(self.lease()?, Outcome::Unhealthy { message }, Some(call));
+        let finish = self.finish(self.lease()?.fence, Outcome::Unhealthy { message }, Some(call));
         self.shared.clone().keep(finish).await?;
         Err(Halt::Resting)
     }

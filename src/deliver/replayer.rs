@@ -12,10 +12,10 @@ use super::shared::{Halt, Shared};
 use super::slots::Ended;
 use super::subscriber::{Served, Subscriber};
 use super::verdict::{Verdict, judge};
+use crate::leases::Lease;
 use crate::log::LogPage;
 use crate::outbound::OutboundError;
-use crate::store::{ApiCall, Lease, Position, Replay, ReplayState, ReplayStep, StoreError, Stream, WebhookHealth};
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::store::{ApiCall, Fence, Position, Replay, ReplayState, ReplayStep, StoreError, Stream, WebhookHealth};
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,13 +36,15 @@ struct Replayer {
     shared: Arc<Shared>,
     subscriber: Subscriber,
     replay: Replay,
+    /// The lease under which it was read.
+    held: Lease,
     page: Option<(u64, Arc<SharedPage>)>,
     commits: Commits,
 }
 
 /// Sends a replay until it is over or something stops it.
-pub(super) async fn run(shared: Arc<Shared>, replay: Replay) -> Halt {
-    let mut replayer = match Replayer::load(shared, replay).await {
+pub(super) async fn run(shared: Arc<Shared>, replay: Replay, held: Lease) -> Halt {
+    let mut replayer = match Replayer::load(shared, replay, held).await {
         Ok(replayer) => replayer,
         Err(halt) => return halt,
     };
@@ -57,7 +59,7 @@ pub(super) async fn run(shared: Arc<Shared>, replay: Replay) -> Halt {
 }
 
 impl Replayer {
-    async fn load(shared: Arc<Shared>, replay: Replay) -> Result<Self, Halt> {
+    async fn load(shared: Arc<Shared>, replay: Replay, held: Lease) -> Result<Self, Halt> {
         let store = &shared.context.store;
         let served = Served::read(&**store, replay.webhook_id).await?.ok_or(Halt::Gone)?;
         let state = store.delivery(replay.webhook_id).await?.ok_or(Halt::Gone)?;
@@ -66,7 +68,7 @@ impl Replayer {
         }
         pump::rest(&shared, &served).await?;
         let subscriber = Subscriber::new(served, &shared.outputs, &shared.context).map_err(DeskError::from)?;
-        Ok(Replayer { shared, subscriber, replay, page: None, commits: Commits::default() })
+        Ok(Replayer { shared, subscriber, replay, held, page: None, commits: Commits::default() })
     }
 
     async fn serve(&mut self) -> Result<(), Halt> {
@@ -76,7 +78,7 @@ impl Replayer {
             }
             let Some(part) = self.replay.parts.get(self.replay.part).copied() else {
                 self.commits.settle().await?;
-                return self.step(self.lease()?, ReplayState::Done, 0, None, None).await;
+                return self.step(self.lease()?.fence, ReplayState::Done, 0, None, None).await;
             };
             if self.replay.position >= part.span.to {
                 self.replay.part += 1;
@@ -123,7 +125,7 @@ impl Replayer {
     async fn fail(&mut self, message: String) -> Result<(), Halt> {
         self.commits.settle().await?;
         self.replay.retry = None;
-        self.step(self.lease()?, ReplayState::Failed { message }, 0, None, None).await
+        self.step(self.lease()?.fence, ReplayState::Failed { message }, 0, None, None).await
     }
 
     /// Attempts a batch once, in the slots that retries use.
@@ -137,7 +139,7 @@ impl Replayer {
         self.look_again().await?;
         let (shared, context) = (self.shared.clone(), self.shared.context.clone());
         let keys = shared.keyring.keys(&context, &self.subscriber).await?;
-        let (lease, limits) = (self.lease()?, &context.limits.deliver);
+        let (fence, limits) = (self.lease()?.fence, &context.limits.deliver);
         let (at, began) = (context.clock.now(), Instant::now());
         let mut sent = request(&self.subscriber, &batch, &id, &keys, at).map_err(DeskError::from)?;
         sent.headers.insert(REPLAY, HeaderValue::try_from(self.replay.id.to_string()).map_err(DeskError::from)?);
@@ -161,12 +163,12 @@ impl Replayer {
         if let Some(note) = &mut call.attempt {
             note.replay = Some(self.replay.id);
         }
-        self.conclude(lease, &batch, verdict, taken, call).await
+        self.conclude(fence, &batch, verdict, taken, call).await
     }
 
     async fn conclude(
         &mut self,
-        lease: Lease,
+        fence: Fence,
         batch: &Batch,
         verdict: Verdict,
         taken: Taken,
@@ -176,7 +178,7 @@ impl Replayer {
             Verdict::Delivered => {
                 self.replay.retry = None;
                 self.replay.position = batch.next;
-                let step = self.step_of(lease, ReplayState::Running, 1, None, Some(call));
+                let step = self.step_of(fence, ReplayState::Running, 1, None, Some(call));
                 let shared = self.shared.clone();
                 self.commits.push(Box::pin(async move { keep(&shared, step).await }));
                 return self.commits.room(self.shared.context.limits.deliver.positions_in_flight_max).await;
@@ -190,13 +192,13 @@ impl Replayer {
         self.commits.settle().await?;
         let Some(wait) = wait else {
             let message = format!("a delivery was not taken after {} attempts: {error}", taken.attempt);
-            return self.step(lease, ReplayState::Failed { message }, 0, Some(error), Some(call)).await;
+            return self.step(fence, ReplayState::Failed { message }, 0, Some(error), Some(call)).await;
         };
         let now = self.shared.context.clock.now();
         let retry = retry_of(self.replay.retry.as_ref(), batch, taken, wait, now);
         let next_at = retry.next_at;
         self.replay.retry = Some(retry);
-        self.step(lease, ReplayState::Running, 0, Some(error), Some(call)).await?;
+        self.step(fence, ReplayState::Running, 0, Some(error), Some(call)).await?;
         Err(Halt::Retry(next_at))
     }
 
@@ -226,32 +228,25 @@ impl Replayer {
 
     /// The lease, if an attempt that begins now ends within it.
     fn lease(&self) -> Result<Lease, Halt> {
-        let context = &self.shared.context;
-        let lease = context.leases.lease(self.replay.shard).ok_or(Halt::Elsewhere)?;
-        let deadline = i64::try_from(context.limits.deliver.attempt_deadline_ms).unwrap_or(i64::MAX);
-        let ends_at: DateTime<Utc> = context.clock.now() + TimeDelta::milliseconds(deadline);
-        if ends_at > lease.expires_at {
-            return Err(Halt::Later("the lease ends before an attempt would".to_owned()));
-        }
-        Ok(lease)
+        self.shared.lease(&self.held)
     }
 
     async fn step(
         &mut self,
-        lease: Lease,
+        fence: Fence,
         state: ReplayState,
         repeated: u64,
         error: Option<String>,
         call: Option<ApiCall>,
     ) -> Result<(), Halt> {
         let is_over = state != ReplayState::Running;
-        keep(&self.shared, self.step_of(lease, state, repeated, error, call)).await?;
+        keep(&self.shared, self.step_of(fence, state, repeated, error, call)).await?;
         if is_over { Err(Halt::Idle) } else { Ok(()) }
     }
 
     fn step_of(
         &self,
-        lease: Lease,
+        fence: Fence,
         state: ReplayState,
         repeated: u64,
         error: Option<String>,
@@ -259,7 +254,7 @@ impl Replayer {
     ) -> ReplayStep {
         let position: Position = self.replay.position;
         ReplayStep {
-            fence: lease.fence,
+            fence,
             webhook: self.replay.webhook_id,
             id: self.replay.id,
             part: self.replay.part,
@@ -276,10 +271,9 @@ impl Replayer {
 
 /// Keeps a step. What is not kept is sent once more, under the same id.
 async fn keep(shared: &Shared, step: ReplayStep) -> Result<(), Halt> {
-    let shard = step.fence.shard;
     shared.context.store.step_replay(step).await.map_err(|error| {
-        if let StoreError::Fenced(_) = &error {
-            shared.context.leases.lost(shard);
+        if let StoreError::Fenced(fence) = &error {
+            shared.context.leases.lost(*fence);
         }
         error.into()
     })

@@ -5,7 +5,8 @@
 use super::replayer;
 use super::shared::{Halt, Shared};
 use crate::ids::WebhookId;
-use crate::store::{Replay, StoreError, Wake};
+use crate::leases::Lease;
+use crate::store::{Duty, Replay, StoreError, Wake};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use std::collections::{HashMap, HashSet};
@@ -110,7 +111,8 @@ impl Runner {
         let (now, at) = (Instant::now(), context.clock.now());
         self.held.retain(|_, until| *until > now);
         let mut wait = IDLE;
-        for shard in context.leases.shards() {
+        for shard in context.leases.shards(Duty::Deliver) {
+            let Some(lease) = context.leases.lease(Duty::Deliver, shard) else { continue };
             for replay in context.store.open_replays(shard, PER_SHARD).await? {
                 let held = self.held.get(&replay.webhook_id).map(|until| *until - now);
                 let away = held.unwrap_or_default().max(wait_of(&replay, at, &self.shared));
@@ -120,18 +122,18 @@ impl Runner {
                 if !away.is_zero() {
                     wait = wait.min(away);
                 } else if self.running.len() < context.limits.deliver.replays_max {
-                    self.start(replay);
+                    self.start(replay, lease.clone());
                 }
             }
         }
         Ok(wait)
     }
 
-    fn start(&mut self, replay: Replay) {
+    fn start(&mut self, replay: Replay, lease: Lease) {
         self.running.insert(replay.webhook_id);
         let (shared, webhook) = (self.shared.clone(), replay.webhook_id);
         self.tasks.spawn(async move {
-            let halt = AssertUnwindSafe(replayer::run(shared, replay)).catch_unwind().await;
+            let halt = AssertUnwindSafe(replayer::run(shared, replay, lease)).catch_unwind().await;
             (webhook, halt.unwrap_or_else(|_| Halt::Later("a replay broke: this is a bug".to_owned())))
         });
     }

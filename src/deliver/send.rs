@@ -8,7 +8,7 @@ use super::slots::{Ended, Refused};
 use super::verdict::{Verdict, judge};
 use crate::context::Context;
 use crate::outbound::OutboundError;
-use crate::store::{ApiCall, Lease, Outcome, Retry, Webhook};
+use crate::store::{ApiCall, Fence, Outcome, Retry, Webhook};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ impl Pump {
         if !self.may_attempt(batch.stream, batch.position).await? {
             return Ok(());
         }
-        let (keys, lease) = (self.keys().await?, self.lease()?);
+        let (keys, fence) = (self.keys().await?, self.lease()?.fence);
         let (at, began) = (self.shared.context.clock.now(), Instant::now());
         let limits = &self.shared.context.limits.deliver;
         let id = batch.id(&self.shared.derive, &self.subscriber);
@@ -47,7 +47,7 @@ impl Pump {
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let attempt = self.retry.as_ref().map_or(0, |retry| retry.attempts) + 1;
         let taken = Taken { at, duration_ms, size_bytes, attempt };
-        self.conclude(lease, batch, verdict, taken, |pump, batch, error| {
+        self.conclude(fence, batch, verdict, taken, |pump, batch, error| {
             row(&pump.subscriber, batch, id, &answer, error, taken)
         })
         .await
@@ -55,7 +55,7 @@ impl Pump {
 
     async fn conclude(
         &mut self,
-        lease: Lease,
+        fence: Fence,
         batch: Batch,
         verdict: Verdict,
         taken: Taken,
@@ -64,7 +64,7 @@ impl Pump {
         let (error, outcome, halt) = match verdict {
             Verdict::Delivered => {
                 let call = row(self, &batch, None);
-                return self.delivered(lease, &batch, call).await;
+                return self.delivered(fence, &batch, call).await;
             }
             Verdict::Gone { error } => (error.clone(), Outcome::Unhealthy { message: error }, Halt::Resting),
             Verdict::Failed { error, hint } => {
@@ -88,7 +88,7 @@ impl Pump {
         // as having left the batch behind, and the retry would be forgotten.
         self.settle().await?;
         let call = row(self, &batch, Some(error));
-        let finish = self.finish(lease, outcome, Some(call));
+        let finish = self.finish(fence, outcome, Some(call));
         self.shared.clone().keep(finish).await?;
         Err(halt)
     }

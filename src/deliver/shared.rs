@@ -7,8 +7,9 @@ use super::pages::{PageCache, PageError};
 use super::slots::Slots;
 use super::trim::Marks;
 use crate::context::Context;
-use crate::store::{AttemptFinish, ShardId, StoreError};
-use chrono::{DateTime, Utc};
+use crate::leases::Lease;
+use crate::store::{AttemptFinish, Fence, StoreError};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -163,7 +164,7 @@ impl Shared {
         let first = match self.context.store.finish_attempt(finish.clone()).await {
             Ok(()) => return Ok(()),
             Err(error @ StoreError::Unavailable(_)) => error,
-            Err(error) => return Err(self.refused(error, finish.fence.shard)),
+            Err(error) => return Err(self.refused(error)),
         };
         tracing::error!(webhook_id = %finish.webhook, error = %first, "an outcome could not be kept; nothing is sent until it is");
         let _failing = Failing::begin(&self.failing);
@@ -175,17 +176,33 @@ impl Shared {
             match self.context.store.finish_attempt(finish.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(StoreError::Unavailable(_)) if tries_at_stop < KEEP_TRIES_AT_STOP => {}
-                Err(error) => return Err(self.refused(error, finish.fence.shard)),
+                Err(error) => return Err(self.refused(error)),
             }
             tries_at_stop += u32::from(self.stop.is_cancelled());
         }
     }
 
-    fn refused(&self, error: StoreError, shard: ShardId) -> Halt {
-        if let StoreError::Fenced(_) = &error {
-            self.context.leases.lost(shard);
+    fn refused(&self, error: StoreError) -> Halt {
+        if let StoreError::Fenced(fence) = &error {
+            self.context.leases.lost(*fence);
         }
         error.into()
+    }
+
+    /// The lease, if it is the one that the work began with, and an attempt that begins now ends within it.
+    pub(super) fn lease(&self, held: &Lease) -> Result<Lease, Halt> {
+        let Fence { duty, shard, .. } = held.fence;
+        let lease = self.context.leases.lease(duty, shard).ok_or(Halt::Elsewhere)?;
+        if lease.fence != held.fence {
+            // Another node may have gone on meanwhile: what was read is to be read anew.
+            return Err(Halt::Yield);
+        }
+        let deadline = i64::try_from(self.context.limits.deliver.attempt_deadline_ms).unwrap_or(i64::MAX);
+        let ends_at: DateTime<Utc> = self.context.clock.now() + TimeDelta::milliseconds(deadline);
+        if ends_at > lease.expires_at {
+            return Err(Halt::Later("the lease ends before an attempt would".to_owned()));
+        }
+        Ok(lease)
     }
 }
 

@@ -8,7 +8,7 @@ use super::shared::Shared;
 use crate::context::Context;
 use crate::ids::FeedId;
 use crate::log::LogPage;
-use crate::store::{Keep, LogHead, ShardId, StoreError, TRIM_PAGES_MAX, Trim, WebhookHealth};
+use crate::store::{Duty, Keep, LogHead, ShardId, StoreError, TRIM_PAGES_MAX, Trim, WebhookHealth};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,7 +70,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 async fn trim(shared: &Shared, feed: FeedId, shard: ShardId) -> Result<(), StoreError> {
-    let Some(lease) = shared.context.leases.lease(shard) else { return Ok(()) };
+    let Some(lease) = shared.context.leases.lease(Duty::Deliver, shard) else { return Ok(()) };
     let store = &shared.context.store;
     let head = store.log_head(feed).await?;
     let mut readers = Readers::default();

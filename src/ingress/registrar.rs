@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::ids::{FeedId, WebhookId};
 use crate::poll::error::PollError;
 use crate::poll::transport::Vendors;
-use crate::store::{ShardId, StoreError, Wake, Webhook, WebhookKind};
+use crate::store::{Duty, ShardId, StoreError, Wake, Webhook, WebhookKind};
 use anyhook_connectors::contract::Registers;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -85,14 +85,14 @@ struct Registrar {
 
 impl Registrar {
     fn holds(&self, shard: ShardId) -> bool {
-        self.work.context.leases.lease(shard).is_some()
+        self.work.context.leases.lease(Duty::Poll, shard).is_some()
     }
 
     /// Looks through all webhooks of the shards this node holds.
     async fn look_through(&mut self) {
         let leases = self.work.context.leases.clone();
-        self.known.retain(|_, known| leases.lease(known.webhook.shard).is_some());
-        for shard in leases.shards() {
+        self.known.retain(|_, known| leases.lease(Duty::Poll, known.webhook.shard).is_some());
+        for shard in leases.shards(Duty::Poll) {
             if let Err(error) = self.look_through_shard(shard).await {
                 tracing::warn!(shard = shard.0, %error, "webhooks could not be looked through; a later wake will");
             }

@@ -7,7 +7,7 @@ use super::error::PollError;
 use super::listing::{JobWalk, Listing};
 use super::transport::Vendors;
 use crate::ids::{FeedId, JobId};
-use crate::store::{JobMode, JobState, ListingJob, ShardId, StoreError, Wake};
+use crate::store::{Duty, JobMode, JobState, ListingJob, ShardId, StoreError, Wake};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl Jobs {
     }
 
     async fn scan_all(&self) {
-        for shard in self.vendors.context.leases.shards() {
+        for shard in self.vendors.context.leases.shards(Duty::Poll) {
             if let Err(error) = self.scan(shard).await {
                 tracing::error!(shard = shard.0, %error, "open listing jobs could not be looked up");
                 return;
@@ -194,7 +194,7 @@ impl Jobs {
     async fn step(&self, id: JobId, walk: &mut Option<JobWalk>) -> Result<Stepped, PollError> {
         let store = &self.vendors.context.store;
         let Some(job) = store.job(id).await? else { return Ok(Stepped::Ended) };
-        let Some(lease) = self.vendors.context.leases.lease(job.shard) else { return Ok(Stepped::Rests) };
+        let Some(lease) = self.vendors.context.leases.lease(Duty::Poll, job.shard) else { return Ok(Stepped::Rests) };
         if job.state != JobState::Running {
             return Ok(Stepped::Ended);
         }

@@ -4,7 +4,7 @@ use super::error::PollError;
 use super::job_tally as tally;
 use super::jobs::Jobs;
 use crate::ids::JobId;
-use crate::store::{ApiCall, CallKind, Connection, Feed, JobState, ListingCommit, ListingJob};
+use crate::store::{ApiCall, CallKind, Connection, Duty, Feed, JobState, ListingCommit, ListingJob};
 use chrono::{DateTime, Utc};
 
 /// How often a listing begins anew because the vendor no longer accepts its token, without coming further than before,
@@ -17,7 +17,7 @@ impl Jobs {
     pub(super) async fn note_failure(&self, id: JobId, error: &PollError, failures: u32) -> Result<(), PollError> {
         let context = &self.vendors.context;
         let job = context.store.job(id).await?.ok_or(PollError::Gone)?;
-        let lease = context.leases.lease(job.shard).ok_or(PollError::Gone)?;
+        let lease = context.leases.lease(Duty::Poll, job.shard).ok_or(PollError::Gone)?;
         let mut commit = ListingCommit { failures, ..ListingCommit::of(&job, lease.fence, context.clock.now()) };
         if *error == PollError::CursorExpired {
             (commit.checkpoint, commit.tally) = tally::after_expiry(&job);
@@ -47,7 +47,7 @@ impl Jobs {
         if delivery.beside.is_none_or(|beside| beside.job != job.id || beside.held_from.is_none()) {
             return Ok(());
         }
-        let lease = context.leases.lease(job.shard).ok_or(PollError::Gone)?;
+        let lease = context.leases.lease(Duty::Poll, job.shard).ok_or(PollError::Gone)?;
         context.store.commit_listing(ListingCommit::of(job, lease.fence, context.clock.now())).await?;
         Ok(())
     }

@@ -199,6 +199,7 @@ impl Run<'_> {
             place: walk.place(),
             limit: walk.limit(),
         };
+        self.check_lease()?;
         let answer = self.ask(&job, pass, tally).await?;
         let server_time = *pass.server_time.get_or_insert(answer.server_time);
         if started_at.is_none() {
@@ -225,6 +226,13 @@ impl Run<'_> {
         let progress = self.progress_after(walk, &page, &answer, pass, server_time, step);
         self.commit(&page, parent, pass, progress, commits, tally).await?;
         Ok(PageOutcome::Next(step))
+    }
+
+    /// Nothing more is asked for once the shard is another's, or is to be.
+    pub(super) fn check_lease(&self) -> Result<(), PollError> {
+        let Fence { duty, shard, .. } = self.fence;
+        let lease = self.vendors.context.leases.lease(duty, shard);
+        if lease.is_some_and(|lease| lease.fence == self.fence) { Ok(()) } else { Err(PollError::Gone) }
     }
 
     /// True while the feed's settings are those that this run works under.

@@ -4,7 +4,7 @@ use super::cycle::{self, Polled};
 use super::error::PollError;
 use super::transport::Vendors;
 use crate::ids::FeedId;
-use crate::store::{DueFeed, StoreError, Wake};
+use crate::store::{DueFeed, Duty, StoreError, Wake};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,7 +101,7 @@ impl Scheduler {
 
     async fn review(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let context = &self.vendors.context;
-        for due in context.store.due_feeds(&context.leases.shards(), FEEDS_REVIEWED_MAX).await? {
+        for due in context.store.due_feeds(&context.leases.shards(Duty::Poll), FEEDS_REVIEWED_MAX).await? {
             if due.due_at <= now {
                 continue;
             }
@@ -118,7 +118,7 @@ impl Scheduler {
         let context = &self.vendors.context;
         let now = context.clock.now();
         let at_latest = now + TimeDelta::from_std(LOOK_AT_LEAST_EVERY).unwrap_or_default();
-        for due in context.store.due_feeds(&context.leases.shards(), LOOK_AHEAD).await? {
+        for due in context.store.due_feeds(&context.leases.shards(Duty::Poll), LOOK_AHEAD).await? {
             if due.due_at > now {
                 return Ok(due.due_at.min(at_latest));
             }
@@ -165,7 +165,7 @@ impl Scheduler {
 }
 
 async fn poll(vendors: &Vendors, due: DueFeed) -> Result<Polled, PollError> {
-    let Some(lease) = vendors.context.leases.lease(due.shard) else { return Ok(Polled::Gone) };
+    let Some(lease) = vendors.context.leases.lease(Duty::Poll, due.shard) else { return Ok(Polled::Gone) };
     let Some(feed) = vendors.context.store.feed(due.feed).await? else { return Ok(Polled::Gone) };
     match cycle::poll(vendors, &feed, lease.fence).await {
         Err(PollError::Gone) => Ok(Polled::Gone),

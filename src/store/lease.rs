@@ -1,4 +1,4 @@
-//! Shards and their leases.
+//! Shards, who works on them, and pauses of quotas.
 
 use super::StoreError;
 use crate::ids::NodeId;
@@ -23,22 +23,58 @@ impl ShardId {
     }
 }
 
-/// Proof of a lease: the shard and the epoch it was taken in. Every change of hands begins a new epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A kind of work. The shards of each are held on their own, so that a node may do one and leave the other to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duty {
+    /// Polling feeds, listing history, registering webhooks at vendors.
+    Poll,
+    /// Delivering, trimming logs, replays.
+    Deliver,
+}
+
+impl Duty {
+    /// All of them.
+    pub const ALL: [Duty; 2] = [Duty::Poll, Duty::Deliver];
+
+    /// Its name in settings and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Duty::Poll => "poll",
+            Duty::Deliver => "deliver",
+        }
+    }
+}
+
+/// Proof of a lease: what was taken, and the epoch it was taken in. Every change of hands begins a new epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fence {
+    /// For what work.
+    pub duty: Duty,
     /// The shard.
     pub shard: ShardId,
     /// The epoch.
     pub epoch: u64,
 }
 
-/// A shard in a node's hands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// What to show when writing.
-    pub fence: Fence,
-    /// Until when nobody else can take it.
-    pub expires_at: DateTime<Utc>,
+/// A node that lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveNode {
+    /// Which.
+    pub id: NodeId,
+    /// What it takes shards for.
+    pub duties: Vec<Duty>,
+}
+
+/// How things stand when a node has told that it lives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heartbeat {
+    /// What the node holds, by duty and shard.
+    pub held: Vec<Fence>,
+    /// The nodes that live, itself among them, by id.
+    pub nodes: Vec<LiveNode>,
+    /// What nobody holds who lives, by duty and shard.
+    pub free: Vec<(Duty, ShardId)>,
 }
 
 /// How long a quota at a vendor pauses.
@@ -64,25 +100,47 @@ impl Pause {
     }
 }
 
-/// Leases.
+/// Leases. A node holds shards for as long as it lives, and it lives for as long as it says so: renewing is one row, however
+/// many shards there are. `now` is what [`Leases::time`] answered.
 #[async_trait]
 pub trait Leases {
-    /// Renews a node's leases, takes free shards until it has `want` of them, and answers all it holds.
+    /// The time by the clock that decides who lives, given what ours shows. Where nodes share a store it is the store's
+    /// own; else ours.
+    async fn time(&self, ours: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError>;
+
+    /// Tells that a node lives, for `ttl_ms` from now on, and what it takes shards for. Answers how things stand.
     ///
-    /// - A shard whose holder's lease has not expired is never taken, unless it would last longer than twice `ttl_ms`:
+    /// - It keeps what it holds, with the epochs. What it held when its life ended is still its own where nobody has taken
+    ///   it since.
+    /// - A node lives until its time is over. One that would live for longer than twice as long as it asked for does not:
     ///   then the clock has gone back since.
-    /// - A shard taken over begins a new epoch; one renewed keeps its epoch.
-    /// - Where it holds more than `want`, the surplus is released.
-    async fn hold_shards(
+    /// - What a node holds that does not live is free. Rows of nodes that have long been dead are removed.
+    async fn heartbeat(
         &self,
         node: NodeId,
+        duties: &[Duty],
         now: DateTime<Utc>,
         ttl_ms: u64,
-        want: u16,
-    ) -> Result<Vec<Lease>, StoreError>;
+    ) -> Result<Heartbeat, StoreError>;
 
-    /// Gives a node's shards back, so that others need not wait for its leases to expire.
-    async fn release_shards(&self, node: NodeId) -> Result<(), StoreError>;
+    /// Takes shards, and answers those that were taken.
+    ///
+    /// - A shard that a living node holds is never taken, and not answered. One that the node holds itself it keeps.
+    /// - Each that is taken begins a new epoch: what others show of it is void at once.
+    async fn take_shards(
+        &self,
+        node: NodeId,
+        shards: &[(Duty, ShardId)],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Fence>, StoreError>;
+
+    /// Gives shards back, so that others can take them at once.
+    ///
+    /// - The epoch ends. What has passed to another since is left alone.
+    async fn give_shards(&self, fences: &[Fence]) -> Result<(), StoreError>;
+
+    /// Ends a node's life: all that it holds is given back.
+    async fn leave(&self, node: NodeId) -> Result<(), StoreError>;
 
     /// How long a quota pauses, because the vendor said so: a budget bucket's, or one that several share. What was kept
     /// by an old build has no length and counts as a day.

@@ -51,7 +51,7 @@ pub use feed::{
 };
 pub use insight::{Figures, Insight, InsightQuery, Insights, LAG_BOUNDS_MS, Lags, Resolution};
 pub use kept::{Keep, Kept, KeptMark};
-pub use lease::{Fence, Lease, Leases, Pause, SHARDS, ShardId};
+pub use lease::{Duty, Fence, Heartbeat, Leases, LiveNode, Pause, SHARDS, ShardId};
 pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, ListingTally, Listings, PaceMark};
 pub use log::{ArrivalCommit, ArrivalFeed, Arrived, DeliveryKey, Log, LogHead, TRIM_PAGES_MAX};
@@ -76,7 +76,7 @@ use tokio::sync::{broadcast, watch};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
     /// The shard's lease has passed to another node: stop working on it.
-    #[error("the lease of shard {} has passed to another node", .0.shard.0)]
+    #[error("the lease to {} shard {} has passed to another node", .0.duty.as_str(), .0.shard.0)]
     Fenced(Fence),
     /// What was read has changed since: read again and decide anew.
     #[error("the {0} has changed since it was read")]

@@ -3,7 +3,7 @@
 use crate::http_support::Server;
 use anyhook::ids::{JobId, WebhookId};
 use anyhook::store::{
-    ArrivalCommit, ArrivalFeed, JobMode, JobState, ListingCommit, ListingTally, PaceMark, Trim, Webhook,
+    ArrivalCommit, ArrivalFeed, Duty, JobMode, JobState, ListingCommit, ListingTally, PaceMark, Trim, Webhook,
 };
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ impl World {
     /// Ends the open one as the engine would.
     async fn finish(&self, id: &str, state: JobState) {
         let job = self.server.store.job(id.parse().unwrap()).await.unwrap().unwrap();
-        let fence = self.server.context.leases.lease(job.shard).unwrap().fence;
+        let fence = self.server.context.leases.lease(Duty::Deliver, job.shard).unwrap().fence;
         let commit = ListingCommit { state, ..ListingCommit::of(&job, fence, self.server.context.clock.now()) };
         self.server.store.commit_listing(commit).await.unwrap();
     }
@@ -131,7 +131,7 @@ async fn how_far_it_is_and_what_went_wrong_is_shown() {
     let world = World::new(json!({})).await;
     let id = world.begin(&json!({})).await["id"].as_str().unwrap().to_owned();
     let job = world.server.store.job(id.parse().unwrap()).await.unwrap().unwrap();
-    let fence = world.server.context.leases.lease(job.shard).unwrap().fence;
+    let fence = world.server.context.leases.lease(Duty::Deliver, job.shard).unwrap().fence;
     let now = world.server.context.clock.now();
     let tally = ListingTally {
         seen: 6_000,
@@ -194,7 +194,7 @@ async fn resuming_says_what_was_missed_and_what_may_be_missing() {
     let path = format!("/unified/webhook/{}/resume", world.webhook.id);
     let resumed = world.server.call("PUT", &path, &json!({})).await.ok();
     assert!(resumed.get("notice").is_none(), "{resumed}");
-    let fence = world.server.context.leases.lease(world.webhook.shard).unwrap().fence;
+    let fence = world.server.context.leases.lease(Duty::Deliver, world.webhook.shard).unwrap().fence;
     let page = anyhook::log::EncodedPage { records: 1, bytes: vec![1] };
     let append = ArrivalFeed { feed: world.webhook.feed_id, expected_end: 0, ledger: Vec::new(), pages: vec![page] };
     let (connection, now) = (world.webhook.connection_id, world.server.context.clock.now());

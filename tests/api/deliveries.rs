@@ -2,7 +2,7 @@
 
 use crate::http_support::Server;
 use anyhook::store::{
-    ApiCall, AttemptFinish, CallKind, FeedState, NextRun, NextWhy, Outcome, Position, RunFinish, Stream, Webhook,
+    ApiCall, AttemptFinish, CallKind, Duty, FeedState, NextRun, NextWhy, Outcome, Position, RunFinish, Stream, Webhook,
 };
 use serde_json::json;
 
@@ -43,7 +43,7 @@ async fn runs_are_objects_newest_first() {
     let path = format!("/unified/webhook/{}/runs", made["id"].as_str().unwrap());
     assert_eq!(server.get(&path).await.ok(), json!([]));
     let webhook = server.store.webhook(made["id"].as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
-    let fence = server.context.leases.lease(webhook.shard).unwrap().fence;
+    let fence = server.context.leases.lease(Duty::Deliver, webhook.shard).unwrap().fence;
     for (records, error) in [(1, None), (2, None), (3, Some("no route to the vendor"))] {
         let (feed, call) = (webhook.feed_id, Some(row(&webhook, records, error)));
         let state = FeedState::default();

@@ -1,7 +1,7 @@
 //! `/unified/insight`
 
 use crate::http_support::Server;
-use anyhook::store::{ApiCall, CallKind, FeedState, RunFinish};
+use anyhook::store::{ApiCall, CallKind, Duty, FeedState, RunFinish};
 use serde_json::json;
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_connections_insights_are_told_by_hour_and_day() {
         attempt: None,
         destination_id: None,
     };
-    let fence = server.context.leases.lease(row.shard).unwrap().fence;
+    let fence = server.context.leases.lease(Duty::Deliver, row.shard).unwrap().fence;
     let finish = RunFinish {
         fence,
         feed: row.feed_id,

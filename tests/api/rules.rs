@@ -2,6 +2,7 @@
 
 use crate::http_support::{NoNetwork, Server, sandbox, webhook};
 use anyhook::limits::Limits;
+use anyhook::store::Duty;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,8 +142,8 @@ async fn health_says_whether_it_lives_and_works() {
     let server = Server::start().await;
     assert_eq!(server.send("GET", "/health/live", &[], b"").await.ok()["status"], "ok");
     assert_eq!(server.send("GET", "/health/ready", &[], b"").await.ok()["status"], "ok");
-    for shard in server.context.leases.shards() {
-        server.context.leases.lost(shard);
+    for shard in server.context.leases.shards(Duty::Poll) {
+        server.context.leases.lost(server.context.leases.lease(Duty::Poll, shard).unwrap().fence);
     }
     server.send("GET", "/health/ready", &[], b"").await.refused(503, "share of the work");
     server.send("GET", "/metrics", &[], b"").await.refused(404, "metrics");

@@ -2,7 +2,7 @@
 
 use crate::http_support::{Server, webhook};
 use anyhook::ids::WebhookId;
-use anyhook::store::{ApiCall, CallKind, FeedHealth, FeedState, JobMode, JobState, NextRun, NextWhy, RunFinish};
+use anyhook::store::{ApiCall, CallKind, Duty, FeedHealth, FeedState, JobMode, JobState, NextRun, NextWhy, RunFinish};
 use serde_json::json;
 
 fn id_of(webhook: &serde_json::Value) -> &str {
@@ -140,7 +140,7 @@ async fn a_person_sees_how_it_does_and_when_it_is_polled_next() {
     assert!(made["next_check_at"].is_string() && made.get("interval_now").is_none(), "{made}");
     let path = format!("/unified/webhook/{}", id_of(&made));
     let row = server.store.webhook(id_of(&made).parse().unwrap()).await.unwrap().unwrap();
-    let fence = server.context.leases.lease(row.shard).unwrap().fence;
+    let fence = server.context.leases.lease(Duty::Deliver, row.shard).unwrap().fence;
     let now = server.context.clock.now();
     let run = async |health: FeedHealth, error: Option<&str>, why: NextWhy| {
         let state = FeedState {

@@ -4,7 +4,7 @@ use anyhook::clock::Clock;
 use anyhook::context::Context;
 use anyhook::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use anyhook::leases::LeaseKeeper;
-use anyhook::limits::Limits;
+use anyhook::limits::{Limits, StoreLimits};
 use anyhook::log::{EncodedPage, Found, LogPageBuilder, PageMeta};
 use anyhook::outbound::guard::Guard;
 use anyhook::outbound::{ClientOptions, HttpClient};
@@ -12,7 +12,7 @@ use anyhook::random::Random;
 use anyhook::secrets::{Sealed, Vault};
 use anyhook::store::{
     ApiCall, ApiCallQuery, ArrivalCommit, ArrivalFeed, Connection, ConnectionProfile, DeliverySettings, DeliveryState,
-    JobMode, JobState, ListingCommit, ListingJob, MemoryStore, NewWebhook, ShardId, Store, Webhook, WebhookKind,
+    Duty, JobMode, JobState, ListingCommit, ListingJob, MemoryStore, NewWebhook, ShardId, Store, Webhook, WebhookKind,
     Workspace,
 };
 use anyhook_connectors::contract::Change;
@@ -72,8 +72,11 @@ impl World {
         // The machine's time, but that a test may let it jump.
         let (clock, random) = (Clock::simulated(Clock::system().now()), Random::system());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(&limits.store));
-        let leases = LeaseKeeper::new(NodeId::new(&clock, &random).unwrap(), limits.store.lease_ttl_ms);
-        leases.renew(&*store, &clock).await.unwrap();
+        // Nobody renews it: it lasts as long as any test, however the clock jumps.
+        let lasting = StoreLimits { lease_ttl_ms: 365 * 86_400_000, ..limits.store.clone() };
+        let limits = Limits { store: lasting, ..limits };
+        let leases = LeaseKeeper::new(NodeId::new(&clock, &random).unwrap(), &Duty::ALL, &limits, &clock);
+        leases.renew(&*store).await.unwrap();
         let vault = Vault::new(&[7; 32], random.clone());
         let workspace = workspace(&clock, &random, &vault);
         let connection = connection(&clock, &random, workspace.id);
@@ -193,7 +196,7 @@ impl World {
     pub(crate) async fn list(&self, job: JobId, ids: &[&str], is_last: bool) {
         let changes: Vec<_> = ids.iter().map(|&id| (id, Change::Updated)).collect();
         let commit = ListingCommit {
-            fence: self.context.leases.lease(self.connection.shard).unwrap().fence,
+            fence: self.context.leases.lease(Duty::Deliver, self.connection.shard).unwrap().fence,
             job,
             parent: String::new(),
             checkpoint: None,

@@ -3,7 +3,7 @@
 use crate::harness::World;
 use crate::receiver::Receiver;
 use anyhook::log::Found;
-use anyhook::store::{JobMode, Missed, Trim, Webhook};
+use anyhook::store::{Duty, JobMode, Missed, Trim, Webhook};
 use anyhook_connectors::contract::Change;
 use std::collections::HashSet;
 
@@ -127,14 +127,14 @@ async fn a_crash_loses_nothing_and_repeats_carry_their_id() {
 async fn a_node_sends_for_the_shards_it_holds_alone() {
     let (world, receiver) = (World::new().await, Receiver::new().await);
     let webhook = world.subscribe(&receiver.url).await;
-    world.context.leases.lost(webhook.shard);
+    world.context.leases.lost(world.context.leases.lease(Duty::Deliver, webhook.shard).unwrap().fence);
     let engine = world.start();
     world.log(webhook.feed_id, Found::Virtual, &["1"]).await;
     engine.stop().await;
     assert!(receiver.seen().is_empty());
 
     let engine = world.start();
-    world.context.leases.renew(&*world.context.store, &world.context.clock).await.unwrap();
+    world.context.leases.renew(&*world.context.store).await.unwrap();
     receiver.until(1).await;
     engine.stop().await;
 }
@@ -149,7 +149,7 @@ async fn a_webhook_that_is_behind_lists_from_the_earliest_run_of_all_that_it_doe
         for from in [300, 200, 400, 100] {
             world.log_from(webhook.feed_id, at(from)).await;
         }
-        let fence = world.context.leases.lease(webhook.shard).unwrap().fence;
+        let fence = world.context.leases.lease(Duty::Deliver, webhook.shard).unwrap().fence;
         let missed = Missed { since: at(200), sequence: 0, pages: 2, lost_deletions: false };
         let trim = Trim { missed: vec![(webhook.id, missed)], ..Trim::new(fence, webhook.feed_id, 2) };
         world.context.store.trim_log(trim).await.unwrap();

@@ -4,7 +4,7 @@ use crate::harness::{World, limits};
 use crate::receiver::{Receiver, status};
 use crate::repair::{ask, get, post, world};
 use anyhook::log::Found;
-use anyhook::store::{Keep, Trim, Webhook, WebhookHealth};
+use anyhook::store::{Duty, Keep, Trim, Webhook, WebhookHealth};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ async fn deliver(world: &World, webhook: &Webhook, ids: &[&str]) {
 
 /// Pages before this one leave the log and are kept so.
 async fn trim(world: &World, webhook: &Webhook, before: u64, keep: Keep) {
-    let fence = world.context.leases.lease(webhook.shard).unwrap().fence;
+    let fence = world.context.leases.lease(Duty::Deliver, webhook.shard).unwrap().fence;
     let trim = Trim { keep, ..Trim::new(fence, webhook.feed_id, before) };
     assert_eq!(world.context.store.trim_log(trim).await.unwrap(), before);
 }

@@ -13,7 +13,7 @@ use anyhook::random::Random;
 use anyhook::secrets::Vault;
 use anyhook::settings::{OAuthClient, Secret};
 use anyhook::store::MemoryStore;
-use anyhook::store::{Store, Workspace};
+use anyhook::store::{Duty, Store, Workspace};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -117,8 +117,11 @@ impl Server {
         let (clock, random) = (Clock::system(), Random::system());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let leases = LeaseKeeper::new(NodeId::new(&clock, &random).unwrap(), limits.store.lease_ttl_ms);
-        leases.renew(store.as_ref(), &clock).await.unwrap();
+        // Nobody renews it.
+        let lasting = StoreLimits { lease_ttl_ms: 86_400_000, ..limits.store.clone() };
+        let limits = Limits { store: lasting, ..limits };
+        let leases = LeaseKeeper::new(NodeId::new(&clock, &random).unwrap(), &Duty::ALL, &limits, &clock);
+        leases.renew(store.as_ref()).await.unwrap();
         let context = Context {
             store: store.clone(),
             leases: Arc::new(leases),

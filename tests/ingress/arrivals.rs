@@ -4,7 +4,7 @@ use crate::http_support::Server;
 use crate::vendor::{contact, event, push};
 use anyhook::ids::{FeedId, WebhookId};
 use anyhook::log::{Found, LogPage};
-use anyhook::store::{FeedState, PageCommit, Progress, RunFinish};
+use anyhook::store::{Duty, FeedState, PageCommit, Progress, RunFinish};
 use anyhook_connectors::contract::Change;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ impl Line {
     async fn polled(&self) {
         let (store, now) = (&self.server.store, self.server.context.clock.now());
         let feed = store.feed(self.feed).await.unwrap().unwrap();
-        let fence = self.server.context.leases.lease(feed.shard).unwrap().fence;
+        let fence = self.server.context.leases.lease(Duty::Poll, feed.shard).unwrap().fence;
         let earlier = now - TimeDelta::minutes(10);
         let progress = Progress { watermark: Some(earlier), server_time: Some(now), ..Progress::default() };
         let commit = PageCommit {

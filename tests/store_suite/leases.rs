@@ -1,51 +1,136 @@
 use crate::world::{World, at};
-use anyhook::store::{Pause, SHARDS, ShardId};
+use anyhook::ids::NodeId;
+use anyhook::store::{Duty, Fence, Heartbeat, Pause, SHARDS, ShardId, StoreError};
+use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-// Leases belong to the whole store: each test goes on from whoever holds what.
+// Leases belong to the whole store: each test wants one of its own.
 
-pub(crate) async fn a_held_shard_is_not_taken(world: &World) {
-    let (one, other) = (world.node_id(), world.node_id());
-    let held = world.store.hold_shards(one, at(0), 10_000, 40).await.unwrap();
-    assert_eq!(held.len(), 40);
-    assert!(held.iter().all(|lease| lease.expires_at == at(10)));
-    let rest = world.store.hold_shards(other, at(9), 10_000, SHARDS).await.unwrap();
-    assert_eq!(rest.len(), 24);
-    let shards =
-        |leases: &[anyhook::store::Lease]| leases.iter().map(|lease| lease.fence.shard).collect::<BTreeSet<_>>();
-    assert!(shards(&held).is_disjoint(&shards(&rest)));
-    let renewed = world.store.hold_shards(one, at(9), 10_000, 40).await.unwrap();
-    assert!(held.iter().zip(&renewed).all(|(before, after)| before.fence == after.fence), "renewing keeps the epoch");
-    assert!(renewed.iter().all(|lease| lease.expires_at == at(19)));
+const TTL_MS: u64 = 10_000;
+
+/// Some shards of both duties.
+fn some(shards: std::ops::Range<u16>) -> Vec<(Duty, ShardId)> {
+    Duty::ALL.into_iter().flat_map(|duty| shards.clone().map(move |shard| (duty, ShardId(shard)))).collect()
 }
 
-pub(crate) async fn a_shard_taken_over_begins_a_new_epoch(world: &World) {
+async fn beat(world: &World, node: NodeId, now: DateTime<Utc>) -> Heartbeat {
+    world.store.heartbeat(node, &Duty::ALL, now, TTL_MS).await.unwrap()
+}
+
+async fn take(world: &World, node: NodeId, shards: std::ops::Range<u16>, now: DateTime<Utc>) -> Vec<Fence> {
+    world.store.take_shards(node, &some(shards), now).await.unwrap()
+}
+
+fn names(fences: &[Fence]) -> BTreeSet<(Duty, ShardId)> {
+    fences.iter().map(|fence| (fence.duty, fence.shard)).collect()
+}
+
+pub(crate) async fn a_heartbeat_renews_all_that_a_node_holds(world: &World) {
     let (one, other) = (world.node_id(), world.node_id());
-    let held = world.store.hold_shards(one, at(0), 10_000, SHARDS).await.unwrap();
-    let taken = world.store.hold_shards(other, at(10), 10_000, SHARDS).await.unwrap();
-    assert_eq!(taken.len(), usize::from(SHARDS));
-    for (before, after) in held.iter().zip(&taken) {
-        assert!(after.fence.shard == before.fence.shard && after.fence.epoch > before.fence.epoch);
+    assert_eq!(beat(world, one, at(0)).await.free.len(), 2 * usize::from(SHARDS));
+    let taken = take(world, one, 0..40, at(0)).await;
+    assert_eq!(names(&taken), some(0..40).into_iter().collect());
+    for seconds in [9, 18, 27] {
+        assert_eq!(beat(world, one, at(seconds)).await.held, taken, "what is renewed keeps its epochs");
+        let seen = beat(world, other, at(seconds)).await;
+        assert_eq!((seen.held, seen.free.len()), (vec![], 48));
     }
-    assert_eq!(world.store.hold_shards(one, at(11), 10_000, SHARDS).await.unwrap(), []);
 }
 
-pub(crate) async fn surplus_is_released(world: &World) {
-    let (one, other) = (world.node_id(), world.node_id());
-    world.store.hold_shards(one, at(0), 10_000, SHARDS).await.unwrap();
-    assert_eq!(world.store.hold_shards(one, at(1), 10_000, 10).await.unwrap().len(), 10);
-    assert_eq!(world.store.hold_shards(other, at(1), 10_000, SHARDS).await.unwrap().len(), 54);
+pub(crate) async fn a_heartbeat_names_the_nodes_that_live(world: &World) {
+    let mut nodes = [world.node_id(), world.node_id(), world.node_id()];
+    nodes.sort();
+    let [one, other, gone] = nodes;
+    world.store.heartbeat(gone, &[Duty::Poll], at(0), TTL_MS).await.unwrap();
+    world.store.heartbeat(other, &[Duty::Deliver], at(5), TTL_MS).await.unwrap();
+    let seen = |beat: Heartbeat| beat.nodes.into_iter().map(|node| (node.id, node.duties)).collect::<Vec<_>>();
+    let both = vec![Duty::Poll, Duty::Deliver];
+    let all = vec![(one, both.clone()), (other, vec![Duty::Deliver]), (gone, vec![Duty::Poll])];
+    assert_eq!(seen(beat(world, one, at(9)).await), all);
+    assert_eq!(seen(beat(world, one, at(10)).await), [(one, both.clone()), (other, vec![Duty::Deliver])]);
+    world.store.leave(other).await.unwrap();
+    assert_eq!(seen(beat(world, one, at(11)).await), [(one, both)]);
 }
 
-pub(crate) async fn released_shards_are_free(world: &World) {
+pub(crate) async fn a_shard_of_the_living_is_not_taken(world: &World) {
     let (one, other) = (world.node_id(), world.node_id());
-    let held = world.store.hold_shards(one, at(0), 10_000, SHARDS).await.unwrap();
-    world.store.release_shards(one).await.unwrap();
-    let taken = world.store.hold_shards(other, at(1), 10_000, SHARDS).await.unwrap();
-    assert_eq!(taken.len(), usize::from(SHARDS));
-    let (before, after) = (held[5].fence, taken[5].fence);
-    assert!(before.shard == ShardId(5) && after.epoch > before.epoch);
+    beat(world, one, at(0)).await;
+    beat(world, other, at(0)).await;
+    let held = take(world, one, 0..40, at(0)).await;
+    assert_eq!(names(&take(world, other, 30..50, at(9)).await), some(40..50).into_iter().collect());
+    assert_eq!(take(world, one, 0..40, at(9)).await, held, "what it holds itself it keeps");
+}
+
+pub(crate) async fn duties_are_held_on_their_own(world: &World) {
+    let (one, other) = (world.node_id(), world.node_id());
+    beat(world, one, at(0)).await;
+    beat(world, other, at(0)).await;
+    let poll = world.store.take_shards(one, &[(Duty::Poll, ShardId(3))], at(0)).await.unwrap();
+    let both = world.store.take_shards(other, &some(3..4), at(0)).await.unwrap();
+    assert_eq!((names(&poll).len(), names(&both)), (1, BTreeSet::from([(Duty::Deliver, ShardId(3))])));
+}
+
+pub(crate) async fn what_a_dead_node_held_begins_a_new_epoch(world: &World) {
+    let (one, other) = (world.node_id(), world.node_id());
+    beat(world, one, at(0)).await;
+    let held = take(world, one, 0..SHARDS, at(0)).await;
+    let free = beat(world, other, at(10)).await.free;
+    assert_eq!(free.len(), held.len());
+    let taken = take(world, other, 0..SHARDS, at(10)).await;
+    for (before, after) in held.iter().zip(&taken) {
+        assert!(names(&[*after]) == names(&[*before]) && after.epoch > before.epoch);
+    }
+    assert_eq!(beat(world, one, at(11)).await.held, []);
+}
+
+pub(crate) async fn what_nobody_took_from_the_dead_is_still_theirs(world: &World) {
+    let (one, other) = (world.node_id(), world.node_id());
+    beat(world, one, at(0)).await;
+    let held = take(world, one, 0..2, at(0)).await;
+    beat(world, other, at(100)).await;
+    take(world, other, 1..2, at(100)).await;
+    let again = beat(world, one, at(101)).await.held;
+    assert_eq!(again, held.into_iter().filter(|fence| fence.shard == ShardId(0)).collect::<Vec<_>>());
+    assert_eq!(take(world, other, 0..1, at(101)).await, [], "it lives again");
+}
+
+pub(crate) async fn what_is_given_back_is_free_and_its_epoch_has_ended(world: &World) {
+    let (one, other) = (world.node_id(), world.node_id());
+    let webhook = world.webhook().await;
+    let shard = (Duty::Poll, webhook.shard);
+    beat(world, one, at(0)).await;
+    let held = world.store.take_shards(one, &[shard], at(0)).await.unwrap();
+    let commit = world.page_commit(&webhook, held[0]).await;
+    world.store.commit_page(commit.clone()).await.unwrap();
+    world.store.give_shards(&held).await.unwrap();
+    assert_eq!(world.store.commit_page(commit).await, Err(StoreError::Fenced(held[0])));
+    assert!(beat(world, other, at(1)).await.free.contains(&shard));
+    let taken = world.store.take_shards(other, &[shard], at(1)).await.unwrap();
+    assert!(taken[0].epoch > held[0].epoch);
+    world.store.give_shards(&held).await.unwrap();
+    assert_eq!(beat(world, other, at(2)).await.held, taken, "what has passed to another is left alone");
+}
+
+pub(crate) async fn a_node_that_leaves_gives_all_back(world: &World) {
+    let (one, other) = (world.node_id(), world.node_id());
+    beat(world, one, at(0)).await;
+    let held = take(world, one, 0..SHARDS, at(0)).await;
+    world.store.leave(one).await.unwrap();
+    let taken = take(world, other, 0..SHARDS, at(1)).await;
+    assert_eq!(names(&taken), names(&held));
+    assert!(held.iter().zip(&taken).all(|(before, after)| after.epoch > before.epoch));
+}
+
+pub(crate) async fn nobody_lives_by_a_clock_that_has_gone_back(world: &World) {
+    let (one, other) = (world.node_id(), world.node_id());
+    beat(world, one, at(86_400)).await;
+    take(world, one, 0..1, at(86_400)).await;
+    let seen = beat(world, other, at(0)).await;
+    assert_eq!((seen.nodes.len(), seen.free.len()), (1, 2 * usize::from(SHARDS)));
+    assert_eq!(take(world, other, 0..1, at(0)).await.len(), 2);
+    beat(world, one, at(0)).await;
+    assert_eq!(beat(world, other, at(0)).await.nodes.len(), 2, "who tells it anew lives");
 }
 
 pub(crate) async fn pauses_are_only_extended(world: &World) {

@@ -46,6 +46,18 @@ macro_rules! store_suite {
                 })*
             })*
         }
+
+        mod postgres {
+            $(mod $noun {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[ignore = "needs DATABASE_URL: tests/with_postgres.sh sets it"]
+                async fn $promise() {
+                    let schema = crate::world::Schema::new().await;
+                    crate::$noun::$promise(&crate::world::World::in_postgres(&schema).await).await;
+                    schema.drop().await;
+                })*
+            })*
+        }
     };
 }
 
@@ -205,10 +217,15 @@ store_suite! {
         a_paused_destination_is_not_retried,
     }
     leases {
-        a_held_shard_is_not_taken,
-        a_shard_taken_over_begins_a_new_epoch,
-        surplus_is_released,
-        released_shards_are_free,
+        a_heartbeat_renews_all_that_a_node_holds,
+        a_heartbeat_names_the_nodes_that_live,
+        a_shard_of_the_living_is_not_taken,
+        duties_are_held_on_their_own,
+        what_a_dead_node_held_begins_a_new_epoch,
+        what_nobody_took_from_the_dead_is_still_theirs,
+        what_is_given_back_is_free_and_its_epoch_has_ended,
+        a_node_that_leaves_gives_all_back,
+        nobody_lives_by_a_clock_that_has_gone_back,
         pauses_are_only_extended,
         a_pause_is_no_longer_than_it_was_when_the_clock_has_gone_back,
     }

@@ -3,7 +3,8 @@
 use crate::world::{World, at, entry, limits, page};
 use anyhook::limits::StoreLimits;
 use anyhook::store::{
-    Fence, JobMode, Outcome, PageCommit, PageCommitted, Position, Progress, SledStore, StoreError, Stream, Webhook,
+    Duty, Fence, JobMode, Outcome, PageCommit, PageCommitted, Position, Progress, SledStore, StoreError, Stream,
+    Webhook,
 };
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -52,8 +53,12 @@ async fn leases_of_the_process_before_are_void() {
     let world = World::on_disk(directory.path());
     let commit = world.page_commit(&webhook, old).await;
     assert_eq!(world.store.commit_page(commit).await, Err(StoreError::Fenced(old)));
-    let taken = world.store.hold_shards(world.node_id(), at(0), 1_000, 64).await.unwrap();
-    assert_eq!(taken.len(), 64, "nobody waits for a lease to expire whose process is gone");
+    let beat = world.store.heartbeat(world.node_id(), &Duty::ALL, at(0), 1_000).await.unwrap();
+    assert_eq!(
+        (beat.nodes.len(), beat.free.len()),
+        (1, 128),
+        "nobody waits for a lease to expire whose process is gone"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

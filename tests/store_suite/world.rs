@@ -6,9 +6,9 @@ use anyhook::limits::StoreLimits;
 use anyhook::log::EncodedPage;
 use anyhook::random::Random;
 use anyhook::store::{
-    ApiCall, AttemptFinish, CallKind, Connection, DeliverySettings, Destination, FeedState, Fence, JobMode, JobState,
-    LedgerEntry, ListingCommit, ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, Progress, RunFinish, SHARDS,
-    ShardId, SigningSecrets, SledStore, Store, Webhook, WebhookKind,
+    ApiCall, AttemptFinish, CallKind, Connection, DeliverySettings, Destination, Duty, FeedState, Fence, JobMode,
+    JobState, LedgerEntry, ListingCommit, ListingJob, MemoryStore, NewWebhook, Outcome, PageCommit, PostgresOptions,
+    PostgresStore, Progress, RunFinish, SHARDS, ShardId, SigningSecrets, SledStore, Store, Webhook, WebhookKind,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -36,6 +36,38 @@ pub(crate) fn limits() -> StoreLimits {
         arrivals_max: 20,
         arrivals_kept_ms: 1_000_000,
         ..StoreLimits::default()
+    }
+}
+
+/// A schema of a database that tests share, so that each has a store of its own.
+pub(crate) struct Schema {
+    pub(crate) url: String,
+    pub(crate) name: String,
+}
+
+impl Schema {
+    pub(crate) async fn new() -> Self {
+        // TLS needs a provider of cryptography; tests that come later find it there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let url = std::env::var("DATABASE_URL").expect("DATABASE_URL names a database for tests");
+        Schema { url, name: format!("suite_{:016x}", Random::system().up_to(u64::MAX)) }
+    }
+
+    pub(crate) async fn open(&self, limits: &StoreLimits) -> PostgresStore {
+        let limits = StoreLimits { writers: 2, connections_max: 2, ..limits.clone() };
+        let options = PostgresOptions::new(&self.url, &self.name, None).unwrap();
+        PostgresStore::open(&options, &limits).await.unwrap()
+    }
+
+    /// A connection of the test's own.
+    pub(crate) async fn client(&self) -> tokio_postgres::Client {
+        let (client, connection) = tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    pub(crate) async fn drop(&self) {
+        self.client().await.batch_execute(&format!("DROP SCHEMA {} CASCADE", self.name)).await.unwrap();
     }
 }
 
@@ -73,6 +105,10 @@ impl World {
             }
             std::thread::yield_now();
         }
+    }
+
+    pub(crate) async fn in_postgres(schema: &Schema) -> Self {
+        World::new(Arc::new(schema.open(&limits()).await))
     }
 
     pub(crate) fn webhook_id(&self) -> WebhookId {
@@ -195,8 +231,8 @@ impl World {
 
     /// Proof of leases on all shards, whoever had them.
     pub(crate) async fn fences(&self) -> Vec<Fence> {
-        let leases = self.store.hold_shards(self.node_id(), DateTime::<Utc>::MAX_UTC, 1_000, SHARDS).await.unwrap();
-        leases.into_iter().map(|lease| lease.fence).collect()
+        let all: Vec<_> = (0..SHARDS).map(|shard| (Duty::Poll, ShardId(shard))).collect();
+        self.store.take_shards(self.node_id(), &all, DateTime::<Utc>::MAX_UTC).await.unwrap()
     }
 
     pub(crate) async fn page_commit(&self, webhook: &Webhook, fence: Fence) -> PageCommit {

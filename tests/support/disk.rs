@@ -295,21 +295,38 @@ pass_on! {
 
 #[async_trait]
 impl Leases for EngineStore {
-    async fn hold_shards(
+    async fn time(&self, ours: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {
+        self.disk.store.time(ours).await
+    }
+
+    async fn heartbeat(
         &self,
         node: NodeId,
+        duties: &[Duty],
         now: DateTime<Utc>,
         ttl_ms: u64,
-        want: u16,
-    ) -> Result<Vec<Lease>, StoreError> {
+    ) -> Result<Heartbeat, StoreError> {
         if self.is_cut_off.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable("leases cannot be renewed".to_owned()));
         }
-        self.call(true, self.disk.store.hold_shards(node, now, ttl_ms, want)).await
+        self.call(true, self.disk.store.heartbeat(node, duties, now, ttl_ms)).await
     }
 
-    async fn release_shards(&self, node: NodeId) -> Result<(), StoreError> {
-        self.call(true, self.disk.store.release_shards(node)).await
+    async fn take_shards(
+        &self,
+        node: NodeId,
+        shards: &[(Duty, ShardId)],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Fence>, StoreError> {
+        self.call(true, self.disk.store.take_shards(node, shards, now)).await
+    }
+
+    async fn give_shards(&self, fences: &[Fence]) -> Result<(), StoreError> {
+        self.call(true, self.disk.store.give_shards(fences)).await
+    }
+
+    async fn leave(&self, node: NodeId) -> Result<(), StoreError> {
+        self.call(true, self.disk.store.leave(node)).await
     }
 
     async fn pause(&self, quota: &str) -> Result<Option<Pause>, StoreError> {

@@ -222,7 +222,7 @@ impl World {
         };
         let context = Context {
             store: store.clone(),
-            leases: Arc::new(LeaseKeeper::new(node, self.setup.limits.store.lease_ttl_ms)),
+            leases: Arc::new(LeaseKeeper::new(node, &Duty::ALL, &self.setup.limits, &self.clock)),
             clock: self.clock.clone(),
             random: self.random.clone(),
             vault: self.vault.clone(),
@@ -265,8 +265,9 @@ impl World {
         let Some(running) = &self.running else { return };
         let other = NodeId::new(&self.clock, &self.random).unwrap();
         let ttl_ms = u64::try_from(for_long.as_millis()).unwrap();
-        self.disk.store.release_shards(running.node).await.unwrap();
-        self.disk.store.hold_shards(other, self.clock.now(), ttl_ms, SHARDS).await.unwrap();
+        self.disk.store.leave(running.node).await.unwrap();
+        let free = self.disk.store.heartbeat(other, &Duty::ALL, self.clock.now(), ttl_ms).await.unwrap().free;
+        self.disk.store.take_shards(other, &free, self.clock.now()).await.unwrap();
     }
 
     /// The engine cannot renew its leases any more. Once they have ended another one takes over, beside the first.

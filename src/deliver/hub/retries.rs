@@ -3,7 +3,7 @@
 use super::{Hub, RETRIES_IDLE};
 use crate::deliver::backoff::wait_max_ms;
 use crate::deliver::queue::Place;
-use crate::store::StoreError;
+use crate::store::{Duty, StoreError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ const RETRIES_PAUSE: Duration = Duration::from_micros(50);
 impl Hub {
     /// Starts pumps for webhooks whose retries are due.
     pub(super) async fn read_retries(&mut self, now: Instant) -> Result<(), StoreError> {
-        let shards = self.shared.context.leases.shards();
+        let shards = self.shared.context.leases.shards(Duty::Deliver);
         // Those that wait already come first again: as many more are read, and as much later the next time.
         let limit = RETRIES_PER_READ + self.queue.waiting() + self.retries;
         let due = self.shared.context.store.due_retries(&shards, limit).await?;

@@ -3,7 +3,7 @@
 use super::{Hub, LATER};
 use crate::deliver::signal::CHANGED;
 use crate::ids::WebhookId;
-use crate::store::{Destination, Fence, ShardId, StoreError};
+use crate::store::{Destination, Duty, ShardId, StoreError};
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
@@ -19,10 +19,10 @@ impl Hub {
     /// Looks through shards that were won.
     pub(super) fn shards_changed(&mut self) {
         let leases = &self.shared.context.leases;
-        let held: BTreeMap<ShardId, Fence> =
-            leases.shards().into_iter().filter_map(|shard| Some((shard, leases.lease(shard)?.fence))).collect();
-        for (shard, fence) in &held {
-            if self.known.get(shard) != Some(fence) {
+        let leases = leases.shards(Duty::Deliver).into_iter().filter_map(|shard| leases.lease(Duty::Deliver, shard));
+        let held: BTreeMap<_, _> = leases.map(|lease| (lease.fence.shard, (lease.fence, lease.term))).collect();
+        for (shard, held) in &held {
+            if self.known.get(shard) != Some(held) {
                 self.scans.retain(|(scanned, _)| scanned != shard);
                 self.scans.push_back((*shard, None));
             }

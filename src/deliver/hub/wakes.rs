@@ -3,7 +3,7 @@
 use super::Hub;
 use crate::deliver::signal::{CHANGED, GREW, JOB};
 use crate::ids::{ConnectionId, WebhookId};
-use crate::store::{Destination, StoreError, Wake};
+use crate::store::{Destination, Duty, StoreError, Wake};
 
 /// Feeds of a connection that are woken when it changes.
 const FEEDS_MAX: usize = 10_000;
@@ -15,7 +15,7 @@ impl Hub {
                 let readers = self.readers.of(&*self.shared.context.store, feed).await;
                 readers.map(|readers| {
                     let leases = &self.shared.context.leases;
-                    let ours = readers.iter().filter(|(_, shard)| leases.lease(*shard).is_some());
+                    let ours = readers.iter().filter(|(_, shard)| leases.lease(Duty::Deliver, *shard).is_some());
                     let ours: Vec<WebhookId> = ours.map(|(webhook, _)| *webhook).collect();
                     ours.into_iter().for_each(|webhook| self.dispatch(webhook, GREW));
                 })

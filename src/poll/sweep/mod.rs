@@ -180,6 +180,7 @@ impl Sweeping<'_> {
     /// Steps until the sweep has ended, or something else is to be done first.
     async fn work(&mut self, until: DateTime<Utc>, tally: &mut Tally) -> Result<(), PollError> {
         loop {
+            self.run.check_lease()?;
             let before = tally.cost.requests;
             let result = match self.sweep.phase {
                 SweepPhase::Listing => self.list(tally).await,

@@ -71,7 +71,7 @@ trees! {
     CallRings "call_rings",
     /// scope -> where its rings begin and end
     CallCounters "call_counters",
-    /// shard -> holder and epoch
+    /// duty, shard -> holder and epoch; shard -> the same of format 1
     Leases "leases",
     /// bucket -> until when it is paused
     Pauses "pauses",
@@ -97,6 +97,8 @@ trees! {
     Listeners "listeners",
     /// connection, length, span, object type -> what was done in it
     Insights "insights",
+    /// node -> until when it lives, and what it takes shards for
+    Nodes "nodes",
 }
 
 impl Tree {

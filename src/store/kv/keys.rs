@@ -1,7 +1,7 @@
 //! Keys: big-endian parts, so that the order of bytes is the order that is meant.
 
-use crate::ids::{ConnectionId, DestinationId, FeedId, JobId, WebhookId, WorkspaceId};
-use crate::store::ShardId;
+use crate::ids::{ConnectionId, DestinationId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
+use crate::store::{Duty, ShardId};
 use anyhook_connectors::model::ObjectType;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -108,6 +108,15 @@ pub(super) fn shard(shard: ShardId) -> [u8; 2] {
     shard.0.to_be_bytes()
 }
 
+/// A duty's lease of a shard.
+pub(super) fn lease(duty: Duty, of: ShardId) -> Vec<u8> {
+    let duty = match duty {
+        Duty::Poll => 1,
+        Duty::Deliver => 2,
+    };
+    join(duty, &[&shard(of)])
+}
+
 /// A time, such that earlier times are smaller. Nothing is lost.
 pub(super) fn time(at: DateTime<Utc>) -> [u8; TIME_BYTES] {
     let mut key = [0; TIME_BYTES];
@@ -154,4 +163,4 @@ pub(super) trait FromKey: Sized {
     fn from_key(key: &[u8]) -> Option<Self>;
 }
 
-id_from_key!(WorkspaceId, ConnectionId, WebhookId, FeedId, JobId, DestinationId);
+id_from_key!(WorkspaceId, ConnectionId, WebhookId, FeedId, JobId, DestinationId, NodeId);

@@ -1,109 +1,215 @@
-//! Shards' leases, and pauses of budget buckets.
+//! Nodes' lives, shards' leases, and pauses of budget buckets.
 
 use super::engine::{Read, Tree, Value};
-use super::keys;
-use super::rows::{Reader, Writer};
+use super::keys::{self, FromKey};
+use super::rows::{Reader, Writer, damaged};
 use super::txn::Txn;
 use super::{Domain, Pace, Units};
 use crate::ids::NodeId;
-use crate::store::{Fence, Lease, Leases, Pause, SHARDS, ShardId, StoreError};
+use crate::store::{Duty, Fence, Heartbeat, Leases, LiveNode, Pause, SHARDS, ShardId, StoreError};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const WHAT: &str = "lease";
-pub(super) const FORMAT: u8 = 1;
+/// Rows of format 1 say until when a shard is held, and are of no duty: what they held is free, with its epoch.
+pub(super) const FORMAT: u8 = 2;
+const NODE: &str = "node";
+const NODE_FORMAT: u8 = 1;
 /// Pauses have their length since format 2.
 const PAUSE_FORMAT: u8 = 2;
 /// What a pause of format 1 counts as at most: a day.
 const OLD_PAUSE_MS: u64 = 86_400_000;
 
-/// The row of a shard.
+/// The row of a duty's shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Held {
     pub(super) epoch: u64,
-    /// Who holds it, and until when.
-    pub(super) by: Option<(NodeId, DateTime<Utc>)>,
+    pub(super) by: Option<NodeId>,
 }
 
 impl Held {
     pub(super) fn encode(self) -> Value {
         let mut row = Writer::new(FORMAT);
         row.u64(self.epoch);
-        row.option(self.by, |row, (node, expires_at)| {
-            row.raw(node.as_bytes());
-            row.time(expires_at);
-        });
+        row.option(self.by, |row, node| row.raw(node.as_bytes()));
         row.finish()
     }
 
     pub(super) fn decode(row: &[u8]) -> Result<Self, StoreError> {
+        let format = row.first().copied().unwrap_or_default();
         let mut row = Reader::new(WHAT, FORMAT, row)?;
         let epoch = row.u64()?;
-        Ok(Held { epoch, by: row.option(|row| Ok((NodeId::from_bytes(row.array()?), row.time()?)))? })
+        let by = row.option(|row| row.array().map(NodeId::from_bytes))?;
+        Ok(Held { epoch, by: by.filter(|_| format >= FORMAT) })
     }
 }
 
-fn held(read: &dyn Read, shard: ShardId) -> Result<Held, StoreError> {
-    let row = read.get(Tree::Leases, &keys::shard(shard))?;
+/// The row of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Life {
+    pub(super) duties: Vec<Duty>,
+    pub(super) until: DateTime<Utc>,
+    pub(super) ttl_ms: u64,
+}
+
+impl Life {
+    pub(super) fn encode(&self) -> Value {
+        let mut row = Writer::new(NODE_FORMAT);
+        row.u8(self.duties.iter().fold(0, |bits, duty| bits | bit(*duty)));
+        row.time(self.until);
+        row.u64(self.ttl_ms);
+        row.finish()
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, StoreError> {
+        let mut row = Reader::new(NODE, NODE_FORMAT, row)?;
+        let bits = row.u8()?;
+        let duties = Duty::ALL.into_iter().filter(|duty| bits & bit(*duty) != 0).collect();
+        Ok(Life { duties, until: row.time()?, ttl_ms: row.u64()? })
+    }
+
+    /// One that has longer to live than any is given was told of before the clock went back.
+    fn is_alive(&self, now: DateTime<Utc>) -> bool {
+        now < self.until && self.until <= later(now, self.ttl_ms.saturating_mul(2))
+    }
+
+    /// One that is still to come, where the clock has gone back, is none that anybody waits for either.
+    fn is_long_over(&self, now: DateTime<Utc>) -> bool {
+        !self.is_alive(now) && (now < self.until || later(self.until, self.ttl_ms) <= now)
+    }
+}
+
+fn bit(duty: Duty) -> u8 {
+    match duty {
+        Duty::Poll => 1,
+        Duty::Deliver => 2,
+    }
+}
+
+fn later(at: DateTime<Utc>, by_ms: u64) -> DateTime<Utc> {
+    let span = i64::try_from(by_ms).ok().and_then(TimeDelta::try_milliseconds).unwrap_or(TimeDelta::MAX);
+    at.checked_add_signed(span).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// All shards of all duties.
+fn all() -> impl Iterator<Item = (Duty, ShardId)> {
+    Duty::ALL.into_iter().flat_map(|duty| (0..SHARDS).map(move |shard| (duty, ShardId(shard))))
+}
+
+fn held(read: &dyn Read, duty: Duty, shard: ShardId) -> Result<Held, StoreError> {
+    let row = match read.get(Tree::Leases, &keys::lease(duty, shard))? {
+        // Not taken since rows were of a duty: its epochs go on.
+        None => read.get(Tree::Leases, &keys::shard(shard))?,
+        row => row,
+    };
     row.map_or(Ok(Held::default()), |row| Held::decode(&row))
 }
 
-fn keep(txn: &mut Txn<'_>, shard: ShardId, held: Held) {
-    txn.put(Tree::Leases, keys::shard(shard), held.encode());
+fn keep(txn: &mut Txn<'_>, duty: Duty, shard: ShardId, held: Held) {
+    txn.put(Tree::Leases, keys::lease(duty, shard), held.encode());
 }
 
 /// Sees that a fence is still good.
 pub(super) fn check(read: &dyn Read, fence: Fence) -> Result<(), StoreError> {
-    if held(read, fence.shard)?.epoch == fence.epoch { Ok(()) } else { Err(StoreError::Fenced(fence)) }
+    if held(read, fence.duty, fence.shard)?.epoch == fence.epoch { Ok(()) } else { Err(StoreError::Fenced(fence)) }
 }
 
 /// Ends a lease. The epoch that follows makes its fences void at once.
-fn release(txn: &mut Txn<'_>, shard: ShardId, held: Held) {
-    keep(txn, shard, Held { epoch: held.epoch + 1, by: None });
+fn release(txn: &mut Txn<'_>, duty: Duty, shard: ShardId, held: Held) {
+    keep(txn, duty, shard, Held { epoch: held.epoch + 1, by: None });
 }
 
-fn hold(
+/// The nodes there are rows of.
+fn lives(read: &dyn Read) -> Result<BTreeMap<NodeId, Life>, StoreError> {
+    let rows = read.prefix(Tree::Nodes, &[]).map(|row| {
+        let (key, row) = row?;
+        let id = NodeId::from_key(&key).ok_or_else(|| damaged(NODE))?;
+        Ok((id, Life::decode(&row)?))
+    });
+    rows.collect()
+}
+
+fn heartbeat(txn: &mut Txn<'_>, node: NodeId, life: Life, now: DateTime<Utc>) -> Result<Heartbeat, StoreError> {
+    txn.put(Tree::Nodes, node.as_bytes().to_vec(), life.encode());
+    let mut nodes = lives(txn)?;
+    for (id, _) in nodes.extract_if(.., |_, life| life.is_long_over(now)) {
+        txn.remove(Tree::Nodes, id.as_bytes().to_vec());
+    }
+    nodes.retain(|_, life| life.is_alive(now));
+    let mut answer = Heartbeat::default();
+    for (duty, shard) in all() {
+        let Held { epoch, by } = held(txn, duty, shard)?;
+        match by {
+            Some(holder) if holder == node => answer.held.push(Fence { duty, shard, epoch }),
+            Some(holder) if nodes.contains_key(&holder) => {}
+            _ => answer.free.push((duty, shard)),
+        }
+    }
+    answer.nodes = nodes.into_iter().map(|(id, life)| LiveNode { id, duties: life.duties }).collect();
+    Ok(answer)
+}
+
+/// An epoch ends only while nobody commits by it.
+fn lock(txn: &mut Txn<'_>, shards: impl Iterator<Item = ShardId>) -> Result<(), StoreError> {
+    txn.lock(&shards.map(Domain::Shard).collect::<Vec<_>>())
+}
+
+fn take(
     txn: &mut Txn<'_>,
     node: NodeId,
+    shards: &BTreeSet<(Duty, ShardId)>,
     now: DateTime<Utc>,
-    ttl: TimeDelta,
-    want: u16,
-) -> Result<Vec<Lease>, StoreError> {
-    let expires_at = now.checked_add_signed(ttl).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    let shards = (0..SHARDS).map(ShardId).map(|shard| Ok((shard, held(txn, shard)?)));
-    let shards = shards.collect::<Result<Vec<_>, StoreError>>()?;
-    let (own, others): (Vec<_>, Vec<_>) =
-        shards.into_iter().partition(|(_, held)| held.by.is_some_and(|(holder, _)| holder == node));
-    // A lease that has longer to live than any is given was made before the clock went back: nobody renews it.
-    let longest = now.checked_add_signed(ttl * 2).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    let is_over = |expires_at: DateTime<Utc>| expires_at <= now || expires_at > longest;
-    let free = others.into_iter().filter(|(_, held)| held.by.is_none_or(|(_, expires_at)| is_over(expires_at)));
-
-    let (kept, surplus) = own.split_at(own.len().min(want.into()));
-    surplus.iter().for_each(|(shard, held)| release(txn, *shard, *held));
-    let taken = free.take(usize::from(want) - kept.len());
-    let taken = taken.map(|(shard, held)| (shard, Held { epoch: held.epoch + 1, ..held }));
-    let all = kept.iter().copied().chain(taken).map(|(shard, held)| {
-        keep(txn, shard, Held { epoch: held.epoch, by: Some((node, expires_at)) });
-        Lease { fence: Fence { shard, epoch: held.epoch }, expires_at }
-    });
-    Ok(all.collect())
+) -> Result<Vec<Fence>, StoreError> {
+    lock(txn, shards.iter().map(|(_, shard)| *shard))?;
+    let lives = lives(txn)?;
+    let is_alive = |node: NodeId| lives.get(&node).is_some_and(|life| life.is_alive(now));
+    let mut taken = Vec::with_capacity(shards.len());
+    for &(duty, shard) in shards {
+        let Held { mut epoch, by } = held(txn, duty, shard)?;
+        if by.is_some_and(|holder| holder != node && is_alive(holder)) {
+            continue;
+        }
+        if by != Some(node) {
+            epoch += 1;
+            keep(txn, duty, shard, Held { epoch, by: Some(node) });
+        }
+        taken.push(Fence { duty, shard, epoch });
+    }
+    Ok(taken)
 }
 
-/// Ends the leases of a node, or of all nodes. A shard's fences are void from then on.
-fn release_all(txn: &mut Txn<'_>, node: Option<NodeId>) -> Result<(), StoreError> {
-    for shard in (0..SHARDS).map(ShardId) {
-        let held = held(txn, shard)?;
-        if held.by.is_some_and(|(holder, _)| node.is_none_or(|node| node == holder)) {
-            release(txn, shard, held);
+fn give(txn: &mut Txn<'_>, fences: &BTreeSet<Fence>) -> Result<(), StoreError> {
+    lock(txn, fences.iter().map(|fence| fence.shard))?;
+    for &Fence { duty, shard, epoch } in fences {
+        let held = held(txn, duty, shard)?;
+        if held.epoch == epoch && held.by.is_some() {
+            release(txn, duty, shard, held);
         }
     }
     Ok(())
 }
 
+/// Ends the lives of a node, or of all nodes, and with them their leases. The fences are void from then on.
+fn leave(txn: &mut Txn<'_>, node: Option<NodeId>) -> Result<(), StoreError> {
+    let mut own = Vec::new();
+    for (duty, shard) in all() {
+        let held = held(txn, duty, shard)?;
+        own.extend(held.by.is_some_and(|by| node.is_none_or(|node| node == by)).then_some((duty, shard, held)));
+    }
+    lock(txn, own.iter().map(|(_, shard, _)| *shard))?;
+    own.into_iter().for_each(|(duty, shard, held)| release(txn, duty, shard, held));
+    let gone = match node {
+        Some(node) => vec![node],
+        None => lives(txn)?.into_keys().collect(),
+    };
+    gone.iter().for_each(|node| txn.remove(Tree::Nodes, node.as_bytes().to_vec()));
+    Ok(())
+}
+
 /// Ends all leases: for an engine that one process at a time can open, when it has been opened.
 pub(crate) fn void_leases(txn: &mut Txn<'_>) -> Result<(), StoreError> {
-    release_all(txn, None)
+    leave(txn, None)
 }
 
 pub(super) fn pause(read: &dyn Read, quota: &str) -> Result<Option<Pause>, StoreError> {
@@ -128,19 +234,38 @@ pub(super) fn extend_pause(txn: &mut Txn<'_>, quota: &str, new: Pause) -> Result
 
 #[async_trait]
 impl<U: Units> Leases for U {
-    async fn hold_shards(
-        &self,
-        node: NodeId,
-        now: DateTime<Utc>,
-        ttl_ms: u64,
-        want: u16,
-    ) -> Result<Vec<Lease>, StoreError> {
-        let ttl = i64::try_from(ttl_ms).ok().and_then(TimeDelta::try_milliseconds).unwrap_or(TimeDelta::MAX);
-        self.write(Domain::Store, Pace::Now, move |txn| hold(txn, node, now, ttl, want)).await
+    async fn time(&self, ours: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {
+        Units::time(self, ours).await
     }
 
-    async fn release_shards(&self, node: NodeId) -> Result<(), StoreError> {
-        self.write(Domain::Store, Pace::Now, move |txn| release_all(txn, Some(node))).await
+    async fn heartbeat(
+        &self,
+        node: NodeId,
+        duties: &[Duty],
+        now: DateTime<Utc>,
+        ttl_ms: u64,
+    ) -> Result<Heartbeat, StoreError> {
+        let life = Life { duties: duties.to_vec(), until: later(now, ttl_ms), ttl_ms };
+        self.write(Domain::Store, Pace::Now, move |txn| heartbeat(txn, node, life.clone(), now)).await
+    }
+
+    async fn take_shards(
+        &self,
+        node: NodeId,
+        shards: &[(Duty, ShardId)],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Fence>, StoreError> {
+        let shards = shards.iter().copied().collect();
+        self.write(Domain::Store, Pace::Now, move |txn| take(txn, node, &shards, now)).await
+    }
+
+    async fn give_shards(&self, fences: &[Fence]) -> Result<(), StoreError> {
+        let fences = fences.iter().copied().collect();
+        self.write(Domain::Store, Pace::Now, move |txn| give(txn, &fences)).await
+    }
+
+    async fn leave(&self, node: NodeId) -> Result<(), StoreError> {
+        self.write(Domain::Store, Pace::Now, move |txn| leave(txn, Some(node))).await
     }
 
     async fn pause(&self, quota: &str) -> Result<Option<Pause>, StoreError> {

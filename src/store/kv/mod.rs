@@ -50,6 +50,7 @@ pub(crate) use keys::index_owner_at;
 pub(crate) use leases::void_leases;
 
 use super::{Store, StoreError, Wake};
+use chrono::{DateTime, Utc};
 pub(crate) use domain::Domain;
 use engine::Read;
 pub(crate) use queue::Pace;
@@ -80,6 +81,11 @@ pub(crate) trait Units: Send + Sync + 'static {
     /// Looks after what an engine has to see to now and then.
     fn tidy(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
         std::future::ready(Ok(()))
+    }
+
+    /// What the clock shows that decides who lives, given what ours does.
+    fn time(&self, ours: DateTime<Utc>) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send {
+        std::future::ready(Ok(ours))
     }
 
     /// What has become durable.

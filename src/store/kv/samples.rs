@@ -8,16 +8,16 @@ use super::delivery_row::Delivery;
 use super::engine::{MemoryEngine, Read, Tree, Value};
 use super::head::Head;
 use super::leaf::{self, Known};
-use super::leases::Held;
+use super::leases::{Held, Life};
 use super::marks::Marks;
 use super::txn::Txn;
 use super::{calls, insights, keys, leases, pages, progress, rows, sweeps, workspaces};
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, Figures, Kept, Lags, LedgerEntry,
-    ListingJob, LogHead, Missed, Pause, Position, Progress, Replay, ReplayState, Retry, ShardId, StoreError, Stream,
-    Sweep, Webhook, WebhookHealth, Workspace,
+    ApiCall, Beside, Connection, DeliveryState, Duty, Feed, FeedHealth, FeedState, Fence, Figures, Kept, Lags,
+    LedgerEntry, ListingJob, LogHead, Missed, Pause, Position, Progress, Replay, ReplayState, Retry, ShardId,
+    StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -213,11 +213,30 @@ fn rows_of_deliveries_of_all_versions_are_read() {
 
 #[test]
 fn rows_of_leases_and_counters_of_version_1_are_read() {
-    let held = Held { epoch: 8, by: Some((NodeId::from_bytes([6; 12]), at())) };
-    compact("lease", &held, &held.encode(), Held::decode);
+    // It was of no duty: nobody holds it, but its epochs go on.
+    assert_eq!(Held::decode(&kept("lease")), Ok(Held { epoch: 8, by: None }));
     let rings = [Ring { first: 1, next: 201 }, Ring { first: 0, next: 3 }];
     let counters = Counters { rings, is_foldable: true };
     compact("call_counter", &counters, &counters.encode(), Counters::decode);
+}
+
+#[test]
+fn rows_of_leases_and_nodes_are_read() {
+    let held = Held { epoch: 8, by: Some(NodeId::from_bytes([6; 12])) };
+    compact_in(KEPT_2, "lease", &held, &held.encode(), Held::decode);
+    let life = Life { duties: vec![Duty::Deliver], until: at(), ttl_ms: 30_000 };
+    compact_in(KEPT_2, "node", &life, &life.encode(), Life::decode);
+}
+
+#[test]
+fn epochs_go_on_from_rows_of_no_duty() {
+    let (engine, limits) = (MemoryEngine::default(), StoreLimits::default());
+    let mut txn = Txn::new(&engine, &limits);
+    txn.put(Tree::Leases, keys::shard(ShardId(3)), kept("lease"));
+    for duty in Duty::ALL {
+        let (good, stale) = (Fence { duty, shard: ShardId(3), epoch: 8 }, Fence { duty, shard: ShardId(3), epoch: 7 });
+        assert_eq!((leases::check(&txn, good), leases::check(&txn, stale)), (Ok(()), Err(StoreError::Fenced(stale))));
+    }
 }
 
 #[test]

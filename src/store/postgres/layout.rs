@@ -62,7 +62,14 @@ pub(super) fn shape(tree: Tree) -> Shape {
 /// Where the id stands in a key that says where the row is at home; none for trees with one home.
 fn owner_at(tree: Tree, key: &[u8]) -> Option<usize> {
     match tree {
-        Tree::Meta | Tree::Workspaces | Tree::Kept | Tree::Due | Tree::Leases | Tree::Pauses | Tree::Graves => None,
+        Tree::Meta
+        | Tree::Workspaces
+        | Tree::Kept
+        | Tree::Due
+        | Tree::Leases
+        | Tree::Nodes
+        | Tree::Pauses
+        | Tree::Graves => None,
         Tree::Index => index_owner_at(*key.first()?),
         Tree::CallRings | Tree::CallCounters => Some(1),
         _ => Some(0),

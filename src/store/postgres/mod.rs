@@ -26,6 +26,7 @@ use super::kv::txn::Txn;
 use super::kv::{Domain, Pace, Units, WAKES_MAX};
 use super::{ShardId, StoreError, Wake};
 use crate::limits::StoreLimits;
+use chrono::{DateTime, Utc};
 use deadpool_postgres::{Client, Pool, PoolError};
 use endpoint::Endpoint;
 use failure::{Failure, told};
@@ -250,6 +251,14 @@ impl Units for PostgresStore {
 
     fn subscribe(&self) -> broadcast::Receiver<Wake> {
         self.wakes.subscribe()
+    }
+
+    async fn time(&self, _ours: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {
+        let client = self.database.client_soon().await.map_err(told)?;
+        let now = client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8", &[]);
+        let micros: i64 = self.database.answered(now).await.map_err(told)?.get(0);
+        DateTime::from_timestamp_micros(micros)
+            .ok_or_else(|| StoreError::Unavailable("the database's clock shows no time of this world".into()))
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

@@ -85,9 +85,9 @@ impl Writer {
         loop {
             match self.transact(group, &also) {
                 Ok(Ended::Kept { units, wakes }) => {
-                    group.drain(..units).for_each(|unit| unit.answer(Ok(())));
                     // Nobody listens: nobody waits.
                     wakes.into_iter().for_each(|wake| drop(self.wakes.send(wake)));
+                    group.drain(..units).for_each(|unit| unit.answer(Ok(())));
                     return;
                 }
                 Ok(Ended::Lacks(domains)) => also.extend(domains),
