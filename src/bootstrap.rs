@@ -18,6 +18,8 @@ use zeroize::Zeroizing;
 
 /// The master key's file in the data directory.
 const MASTER_KEY_FILE: &str = "master.key";
+/// How often another node may come first.
+const MEETINGS_MAX: u32 = 100;
 
 /// Why the first things could not be made or read.
 #[derive(Debug, Error)]
@@ -38,6 +40,11 @@ pub enum BootstrapError {
     /// The master key's file holds no key.
     #[error("{} does not hold a master key: restore it from a backup, or set ANYHOOK_MASTER_KEY", .0.display())]
     Damaged(PathBuf),
+    /// Nodes that share a database have to be given the key that they share.
+    #[error(
+        "with PostgreSQL as the store every node needs the same master key: set ANYHOOK_MASTER_KEY, made once by: openssl rand -base64 32"
+    )]
+    NoMasterKey,
     /// No random bytes.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
@@ -61,13 +68,16 @@ pub fn make_data_dir(path: &Path) -> Result<(), BootstrapError> {
 }
 
 /// The master key: from the settings, else from its file in the data directory, made there at first start. With the
-/// store in memory it is made anew each time, since nothing sealed outlives the process.
+/// store in memory it is made anew each time, since nothing sealed outlives the process; with PostgreSQL it has to be
+/// given.
 pub fn master_key(settings: &Settings, random: &Random) -> Result<Zeroizing<[u8; 32]>, BootstrapError> {
     if let Some(key) = &settings.master_key {
         return Ok(Vault::parse_key(key.reveal())?);
     }
-    if settings.store == StoreKind::Memory {
-        return fresh_key(random);
+    match settings.store {
+        StoreKind::Memory => return fresh_key(random),
+        StoreKind::Postgres(_) => return Err(BootstrapError::NoMasterKey),
+        StoreKind::Sled => {}
     }
     let path = settings.data_dir.join(MASTER_KEY_FILE);
     match read_key(&path)? {
@@ -128,10 +138,18 @@ pub async fn workspace(
     random: &Random,
     settings: &Settings,
 ) -> Result<(Workspace, Made), BootstrapError> {
-    match store.workspaces(None, 1).await?.into_iter().next() {
-        Some(known) => Ok((align(store, vault, clock, settings, known).await?, Made::default())),
-        None => make(store, vault, clock, random, settings).await,
+    // Nodes that start together meet here: the one that comes second reads again what the first has done.
+    for _ in 0..MEETINGS_MAX {
+        let done = match store.workspaces(None, 1).await?.into_iter().next() {
+            Some(known) => align(store, vault, clock, settings, known).await.map(|known| (known, Made::default())),
+            None => make(store, vault, clock, random, settings).await,
+        };
+        match done {
+            Err(BootstrapError::Store(StoreError::Exists(_) | StoreError::Conflict(_))) => {}
+            done => return done,
+        }
     }
+    Err(StoreError::Conflict("workspace").into())
 }
 
 /// SHA-256 of an API key, as the store knows it.
@@ -160,7 +178,7 @@ async fn make(
     let settings_secret = settings.workspace_secret.as_ref().map(|_| sealed.clone());
     let workspace = Workspace::new(id, "default", key_hash(api_key.reveal()), sealed, clock.now());
     let workspace = Workspace { settings_secret, ..workspace };
-    store.insert_workspace(workspace.clone()).await?;
+    store.insert_first_workspace(workspace.clone()).await?;
     Ok((workspace, made))
 }
 

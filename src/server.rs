@@ -12,7 +12,7 @@ use crate::outbound::{ClientOptions, HttpClient, OutboundError};
 use crate::random::{NoEntropy, Random};
 use crate::secrets::Vault;
 use crate::settings::{Settings, StoreKind};
-use crate::store::{Duty, MemoryStore, SledStore, Store, StoreError};
+use crate::store::{Duty, MemoryStore, PostgresStore, SledStore, Store, StoreError, WrongUrl};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt;
 use std::io;
@@ -44,6 +44,9 @@ pub enum ServerError {
     /// The store cannot be opened, or has failed.
     #[error("the store has failed: {0}")]
     Store(#[from] StoreError),
+    /// The database's URL is none.
+    #[error("ANYHOOK_STORE must be {0}")]
+    Database(#[from] WrongUrl),
     /// A client for requests cannot be made.
     #[error("requests cannot be sent: {0}")]
     Outbound(#[from] OutboundError),
@@ -170,6 +173,9 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
 
 async fn open(settings: &Settings) -> Result<Arc<dyn Store>, ServerError> {
     let limits = settings.limits.store.clone();
+    if let Some(options) = settings.postgres() {
+        return Ok(Arc::new(PostgresStore::open(&options?, &limits).await?));
+    }
     if settings.store == StoreKind::Memory {
         return Ok(Arc::new(MemoryStore::new(&limits)));
     }

@@ -15,6 +15,7 @@ pub use error::SettingsError;
 
 use crate::limits::Limits;
 use crate::outbound::{EgressProxy, Ports};
+use crate::store::{PostgresOptions, WrongUrl};
 use error::invalid;
 use ipnet::IpNet;
 use names::Setting;
@@ -49,13 +50,15 @@ impl fmt::Debug for Secret {
 }
 
 /// Where state is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum StoreKind {
     /// The embedded store in the data directory.
     #[default]
     Sled,
     /// Memory: gone when the process ends. For trying things out and for tests.
     Memory,
+    /// A PostgreSQL database, by its URL, for as many nodes as there are.
+    Postgres(Secret),
 }
 
 /// How log lines are written.
@@ -88,6 +91,10 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where state is kept.
     pub store: StoreKind,
+    /// The schema that a PostgreSQL store is in.
+    pub store_schema: String,
+    /// Certificates that are trusted for PostgreSQL in place of the machine's, in PEM.
+    pub store_ca_file: Option<PathBuf>,
     /// API key of the first workspace; made at first start where none is set.
     pub api_key: Option<Secret>,
     /// Signing secret of the first workspace; made at first start where none is set.
@@ -124,6 +131,8 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data_dir: PathBuf::from("anyhook-data"),
             store: StoreKind::default(),
+            store_schema: "anyhook".to_owned(),
+            store_ca_file: None,
             api_key: None,
             workspace_secret: None,
             master_key: None,
@@ -177,6 +186,16 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The database, where the store is one.
+    pub fn postgres(&self) -> Option<Result<PostgresOptions, WrongUrl>> {
+        match &self.store {
+            StoreKind::Postgres(url) => {
+                Some(PostgresOptions::new(url.reveal(), &self.store_schema, self.store_ca_file.clone()))
+            }
+            StoreKind::Sled | StoreKind::Memory => None,
+        }
+    }
+
     /// Takes over one setting that is not a limit.
     fn apply(&mut self, path: &str, Given { name, value }: &Given) -> Result<(), SettingsError> {
         let text = value.as_str().unwrap_or_default();
@@ -188,6 +207,8 @@ impl Settings {
             "data_dir" if text.is_empty() => return Err(fail("a directory")),
             "data_dir" => self.data_dir = PathBuf::from(text),
             "store.backend" => self.store = store_kind(text, name)?,
+            "store.schema" => self.store_schema = text.to_owned(),
+            "store.ca_file" => self.store_ca_file = Some(PathBuf::from(text)),
             "api_key" => self.api_key = Some(value::secret(text, 16).map_err(|expected| invalid(name, expected))?),
             "workspace_secret" => {
                 self.workspace_secret = Some(value::secret(text, 6).map_err(|expected| invalid(name, expected))?);
@@ -270,10 +291,10 @@ fn store_kind(text: &str, name: &str) -> Result<StoreKind, SettingsError> {
     match text {
         "sled" => Ok(StoreKind::Sled),
         "memory" => Ok(StoreKind::Memory),
-        url if url.starts_with("postgres://") || url.starts_with("postgresql://") => Err(SettingsError::Contradiction(
-            format!("{name}: this build has no PostgreSQL store yet; use sled, or memory for trying things out"),
-        )),
-        _ => Err(invalid(name, "sled or memory")),
+        url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+            Ok(StoreKind::Postgres(Secret::new(url.to_owned())))
+        }
+        _ => Err(invalid(name, "sled, memory, or a URL such as postgres://anyhook:password@db.internal/anyhook")),
     }
 }
 

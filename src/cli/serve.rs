@@ -134,7 +134,7 @@ fn announce(server: &Server, settings: &Settings, made: &Made) -> Result<(), Cli
     if let Some(secret) = &made.secret {
         writeln!(out, "  signing secret  {}", secret.reveal())?;
     }
-    if settings.store == StoreKind::Memory {
+    if matches!(settings.store, StoreKind::Memory) {
         writeln!(out, "The store is in memory: everything is gone when this process ends.")?;
     }
     writeln!(out, "listening on http://{}", server.address())?;

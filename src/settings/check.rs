@@ -1,7 +1,9 @@
 //! Settings that contradict each other.
 
+use super::error::invalid;
 use super::{Settings, SettingsError};
 use crate::limits::BudgetLimits;
+use crate::store::WrongUrl;
 use std::collections::BTreeMap;
 
 /// The least and the greatest of a pair, by path and value; the first may not be over the second.
@@ -16,6 +18,11 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
             "deliver.attempt_deadline_ms ({}) must be below store.lease_ttl_ms ({}): an attempt starts only if it ends inside the lease",
             deliver.attempt_deadline_ms, limits.store.lease_ttl_ms
         )));
+    }
+    match settings.postgres() {
+        Some(Err(error @ WrongUrl::Schema)) => return Err(invalid("store.schema", error.to_string())),
+        Some(Err(error)) => return Err(invalid("ANYHOOK_STORE", error.to_string())),
+        Some(Ok(_)) | None => {}
     }
     // 0 is no limit of its own.
     let first_byte = match deliver.first_byte_timeout_ms {

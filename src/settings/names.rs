@@ -30,6 +30,8 @@ const OWN: &[(&str, Kind)] = &[
     ("listen", Kind::Text),
     ("data_dir", Kind::Text),
     ("store.backend", Kind::Text),
+    ("store.schema", Kind::Text),
+    ("store.ca_file", Kind::Text),
     ("api_key", Kind::Text),
     ("workspace_secret", Kind::Text),
     ("master_key", Kind::Text),

@@ -79,6 +79,10 @@ pub trait Workspaces {
     /// Adds a workspace. [`StoreError::Exists`] where its id or its key hash is taken.
     async fn insert_workspace(&self, workspace: Workspace) -> Result<(), StoreError>;
 
+    /// Adds a workspace where there is none: [`StoreError::Exists`] where there is one, by another node that starts beside
+    /// this one for instance.
+    async fn insert_first_workspace(&self, workspace: Workspace) -> Result<(), StoreError>;
+
     /// Replaces a workspace if its revision is still the one that was read; the new row's revision is one more.
     ///
     /// - [`StoreError::Conflict`] where another change came first.

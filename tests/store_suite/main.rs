@@ -65,6 +65,7 @@ store_suite! {
     workspaces {
         the_store_key_is_made_once,
         ids_and_key_hashes_are_taken_once,
+        the_first_workspace_is_made_once,
         an_old_key_finds_nothing_after_a_replacement,
         a_changed_workspace_is_told_and_a_change_of_an_older_one_refused,
         a_list_goes_on_behind_an_id,

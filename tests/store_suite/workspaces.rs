@@ -24,6 +24,15 @@ pub(crate) async fn ids_and_key_hashes_are_taken_once(world: &World) {
     assert_eq!(world.store.workspace(first.id).await.unwrap(), Some(first));
 }
 
+pub(crate) async fn the_first_workspace_is_made_once(world: &World) {
+    let (one, other) = (workspace(world, "a"), workspace(world, "b"));
+    let both = [one.clone(), other.clone()].map(|workspace| world.store.insert_first_workspace(workspace));
+    let made = futures_util::future::join_all(both).await;
+    assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1, "{made:?}");
+    assert!(made.contains(&Err(StoreError::Exists("workspace"))));
+    assert_eq!(world.store.workspaces(None, 10).await.unwrap().len(), 1);
+}
+
 pub(crate) async fn an_old_key_finds_nothing_after_a_replacement(world: &World) {
     let old = workspace(world, "old");
     assert_eq!(world.store.replace_workspace(old.clone()).await, Err(StoreError::Missing("workspace")));

@@ -207,6 +207,7 @@ pass_on! {
     impl Workspaces {
         writes store_key(fresh: [u8; 32]) -> [u8; 32];
         writes insert_workspace(workspace: Workspace) -> ();
+        writes insert_first_workspace(workspace: Workspace) -> ();
         writes replace_workspace(workspace: Workspace) -> Workspace;
         reads workspace(id: WorkspaceId) -> Option<Workspace>;
         reads workspace_by_key(key_hash: &[u8; 32]) -> Option<Workspace>;

@@ -45,6 +45,12 @@ fn insert(txn: &mut Txn<'_>, new: &Workspace) -> Result<(), StoreError> {
     keep(txn, new)
 }
 
+/// Adds a workspace where there is none.
+fn insert_first(txn: &mut Txn<'_>, new: &Workspace) -> Result<(), StoreError> {
+    let any = txn.prefix(Tree::Workspaces, &[]).next().transpose()?;
+    if any.is_some() { Err(StoreError::Exists(WHAT)) } else { insert(txn, new) }
+}
+
 fn replace(txn: &mut Txn<'_>, mut new: Workspace) -> Result<Workspace, StoreError> {
     let old = workspace(txn, new.id)?.ok_or(StoreError::Missing(WHAT))?;
     if old.revision != new.revision {
@@ -69,6 +75,10 @@ impl<U: Units> Workspaces for U {
 
     async fn insert_workspace(&self, workspace: Workspace) -> Result<(), StoreError> {
         self.write(Domain::Store, Pace::Now, move |txn| insert(txn, &workspace)).await
+    }
+
+    async fn insert_first_workspace(&self, workspace: Workspace) -> Result<(), StoreError> {
+        self.write(Domain::Store, Pace::Now, move |txn| insert_first(txn, &workspace)).await
     }
 
     async fn replace_workspace(&self, workspace: Workspace) -> Result<Workspace, StoreError> {

@@ -26,10 +26,10 @@ const SCHEMA_LETTERS_MAX: usize = 40;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WrongUrl {
     /// It cannot be read.
-    #[error("is no PostgreSQL URL ({0}), such as postgres://anyhook:password@db.internal/anyhook")]
+    #[error("a PostgreSQL URL, such as postgres://anyhook:password@db.internal/anyhook ({0})")]
     Unreadable(String),
     /// The schema's name is not one that needs no quotes.
-    #[error("must be 1 to {SCHEMA_LETTERS_MAX} of a-z, 0-9 and _, beginning with a letter")]
+    #[error("1 to {SCHEMA_LETTERS_MAX} of a-z, 0-9 and _, beginning with a letter")]
     Schema,
 }
 
@@ -133,10 +133,10 @@ mod tests {
     #[test]
     fn urls_and_schemas_are_checked_and_nothing_of_a_password_is_shown() {
         let wrong = |url: &str, schema: &str| PostgresOptions::new(url, schema, None).unwrap_err().to_string();
-        assert!(wrong("postgres://u:hunter2@h/d?nonsense=1", "anyhook").contains("is no PostgreSQL URL"));
+        assert!(wrong("postgres://u:hunter2@h/d?nonsense=1", "anyhook").contains("a PostgreSQL URL"));
         assert!(!wrong("postgres://u:hunter2@h:port/d", "anyhook").contains("hunter2"));
         for schema in ["", "Any", "a-b", "1a", "a\"b", &"a".repeat(41)] {
-            assert!(wrong("postgres://h/d", schema).starts_with("must be"), "{schema}");
+            assert!(wrong("postgres://h/d", schema).starts_with("1 to 40"), "{schema}");
         }
         let options = PostgresOptions::new("postgres://u:hunter2@h,i/d", "any_1", None).unwrap();
         assert!(!format!("{options:?}").contains("hunter2"));
