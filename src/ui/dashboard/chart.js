@@ -6,7 +6,7 @@ import * as format from "./format.js";
 import { named } from "./scale.js";
 
 const HEIGHT = 168;
-const MARGIN = { top: 10, right: 6, bottom: 22, left: 46 };
+const MARGIN = { top: 10, right: 6, bottom: 22, left: 52 };
 const NAME_WIDTH = { hour: 56, day: 92 };
 
 // `describe(figures)` is a text of a span or of the totals; `scale(spans)`, `paint(group, spans, layout)` and

@@ -86,7 +86,7 @@ export function makeCharts() {
     bars({ id: "deliveries", title: "Deliveries", ...one("deliveries"),
       describe: (figures) => `${number(figures.deliveries)} with ${number(figures.records)} records` }),
     bars({ id: "failures", title: "Failed attempts", ...one("failures"),
-      describe: ({ failures, deliveries }) => `${number(failures)} of ${number(failures + deliveries)}` }),
+      describe: ({ failures, deliveries }) => `${number(failures)} of ${number(failures + deliveries)} attempts` }),
     bars({ id: "requests", title: "Vendor calls", ...one("requests"),
       describe: (figures) => told(`${number(figures.requests)} in ${number(figures.runs)} polls`,
         figures.failed_runs > 0 && `${number(figures.failed_runs)} polls failed`) }),

@@ -113,7 +113,7 @@ async function load(signal) {
   byId("updated").textContent = `Updated ${format.seconds(now)}`;
   byId("updated").title = now.toISOString();
   const data = summarise(rows, { ...chosen, fromMs });
-  if (data.totals.isEmpty) showEmpty(`Nothing was done for this in the last ${count} ${resolution}s.`);
+  if (data.totals.isEmpty) showEmpty(`Nothing was done in the last ${count} ${resolution}s.`);
   else show(data);
 }
 
