@@ -7,8 +7,8 @@ use http::{Request, StatusCode};
 use tower::ServiceExt;
 
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What a page names behind this, up to the quotation mark, as paths.
 fn named<'a>(text: &'a str, before: &'a str, folder: &'a str) -> impl Iterator<Item = String> + 'a {

@@ -97,7 +97,7 @@ class Browser:
         pathlib.Path(path).write_bytes(base64.b64decode(taken["data"]))
 
     def complaints(self):
-        """What the console has been told since the last call: errors of scripts, refused loads, answers that are none."""
+        """What the console was told since the last call: errors of scripts, refused loads, answers that are none."""
         return [entry["message"] for entry in self._send("POST", "/se/log", {"type": "browser"})]
 
     def wait_for(self, selector):

@@ -72,8 +72,9 @@ function lags() {
 const told = (...parts) => parts.filter(Boolean).join(", ");
 
 function describeChanges(figures, { kinds }) {
-  const all = `${format.number(figures.changes)} changes`;
-  const parts = kinds.filter((kind) => figures[kind] > 0).map((kind) => `${format.number(figures[kind])} ${NAMES[kind]}`);
+  const { number } = format;
+  const all = `${number(figures.changes)} changes`;
+  const parts = kinds.filter((kind) => figures[kind] > 0).map((kind) => `${number(figures[kind])} ${NAMES[kind]}`);
   return kinds.length === 1 || parts.length === 0 ? all : `${all}: ${parts.join(", ")}`;
 }
 

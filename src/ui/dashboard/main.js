@@ -55,7 +55,11 @@ byId("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
   signIn(byId("key").value.trim());
 });
-byId("sign-out").addEventListener("click", () => signOut());
+byId("sign-out").addEventListener("click", () => {
+  session.forget();
+  // Nothing that was shown stays behind.
+  location.reload();
+});
 
 if (session.key()) signIn(session.key());
 else showSignIn();
