@@ -69,28 +69,29 @@ function lags() {
   });
 }
 
-const told = (...parts) => parts.filter(Boolean).join(", ");
+function describeCalls({ requests, runs, failed_runs }) {
+  const all = `${format.number(requests)} in ${format.counted(runs, "poll")}`;
+  return failed_runs > 0 ? `${all}, ${format.number(failed_runs)} of which failed` : all;
+}
 
 function describeChanges(figures, { kinds }) {
-  const { number } = format;
-  const all = `${number(figures.changes)} changes`;
-  const parts = kinds.filter((kind) => figures[kind] > 0).map((kind) => `${number(figures[kind])} ${NAMES[kind]}`);
+  const all = format.counted(figures.changes, "change");
+  const told = kinds.filter((kind) => figures[kind] > 0);
+  const parts = told.map((kind) => `${format.number(figures[kind])} ${NAMES[kind]}`);
   return kinds.length === 1 || parts.length === 0 ? all : `${all}: ${parts.join(", ")}`;
 }
 
 export function makeCharts() {
-  const { number } = format;
+  const { counted, number } = format;
   const one = (name) => ({ series: () => [name], total: name });
   return [
     bars({ id: "changes", title: "Changes", series: ({ kinds }) => kinds, total: "changes", describe: describeChanges,
       legend: ({ kinds }) => (kinds.length === 1 ? [] : kinds.map((kind) => [kind, NAMES[kind]])) }),
     bars({ id: "deliveries", title: "Deliveries", ...one("deliveries"),
-      describe: (figures) => `${number(figures.deliveries)} with ${number(figures.records)} records` }),
+      describe: (figures) => `${number(figures.deliveries)} with ${counted(figures.records, "record")}` }),
     bars({ id: "failures", title: "Failed attempts", ...one("failures"),
-      describe: ({ failures, deliveries }) => `${number(failures)} of ${number(failures + deliveries)} attempts` }),
-    bars({ id: "requests", title: "Vendor calls", ...one("requests"),
-      describe: (figures) => told(`${number(figures.requests)} in ${number(figures.runs)} polls`,
-        figures.failed_runs > 0 && `${number(figures.failed_runs)} polls failed`) }),
+      describe: ({ failures, deliveries }) => `${number(failures)} of ${counted(failures + deliveries, "attempt")}` }),
+    bars({ id: "requests", title: "Vendor calls", ...one("requests"), describe: describeCalls }),
     lags(),
   ];
 }

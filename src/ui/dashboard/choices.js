@@ -4,6 +4,7 @@
 import { get, list } from "./api.js";
 import { byId, el } from "./dom.js";
 import { RESOLUTIONS } from "./figures.js";
+import { time } from "./format.js";
 
 const CONNECTIONS_AT_ONCE = 500;
 
@@ -78,8 +79,9 @@ export function showChoices() {
   options(byId("connection"), connections.map((connection) => [connection.id, nameOf(connection)]), chosen.connection);
   byId("connection").disabled = connections.length === 0;
   for (const radio of document.getElementsByName("resolution")) radio.checked = radio.value === chosen.resolution;
-  const counts = RESOLUTIONS[chosen.resolution].counts.map((count) => [count, `last ${count} ${chosen.resolution}s`]);
-  options(byId("span-count"), counts, chosen.count);
+  const { resolution } = chosen;
+  const times = RESOLUTIONS[resolution].counts.map((count) => [count, `last ${time(resolution, count)}`]);
+  options(byId("span-count"), times, chosen.count);
   byId("object-type").value = chosen.objectType;
 }
 

@@ -9,9 +9,15 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const second = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
 
 export const number = (value) => whole.format(value);
+export const counted = (value, noun) => `${whole.format(value)} ${noun}${value === 1 ? "" : "s"}`;
 export const compact = (value) => short.format(value);
 export const percent = (part, all) => share.format(all > 0 ? part / all : 0);
 export const seconds = (at) => second.format(at);
+
+// How long so many spans are.
+export function time(resolution, count) {
+  return resolution === "hour" && count > 24 ? counted(count / 24, "day") : counted(count, resolution);
+}
 
 const UNITS = [["h", 3_600_000], ["min", 60_000], ["s", 1_000], ["ms", 1]];
 

@@ -27,7 +27,7 @@ export function prepare(onFailure) {
   failed = onFailure;
   byId("charts").append(...charts.map((chart) => chart.element));
   byId("refresh").addEventListener("click", () => refresh("Refreshed."));
-  byId("more-connections").addEventListener("click", () => attempt(choices.loadConnections));
+  byId("more-connections").addEventListener("click", more);
   choices.watchChoices(() => refresh("Figures updated."));
   setInterval(refreshIfOld, 1_000);
   document.addEventListener("visibilitychange", refreshIfOld);
@@ -36,10 +36,7 @@ export function prepare(onFailure) {
 export function start() {
   isOn = true;
   choices.readAddress();
-  return attempt(async (signal) => {
-    await choices.loadConnections(signal);
-    await load(signal);
-  });
+  return more();
 }
 
 // Ends what is under way and takes everything off the page.
@@ -53,6 +50,12 @@ export function stop() {
   for (const id of ["figures", "empty", "problem", "health"]) byId(id).hidden = true;
   for (const id of ["updated", "announcement"]) byId(id).textContent = "";
 }
+
+// Loads more connections, and the figures, since what this ends may have been the loading of those.
+const more = () => attempt(async (signal) => {
+  await choices.loadConnections(signal);
+  await load(signal);
+});
 
 async function refresh(announcement) {
   // A server that did not answer at first, or had none, has told no connections yet.
@@ -113,7 +116,7 @@ async function load(signal) {
   byId("updated").textContent = `Updated ${format.seconds(now)}`;
   byId("updated").title = now.toISOString();
   const data = summarise(rows, { ...chosen, fromMs });
-  if (data.totals.isEmpty) showEmpty(`Nothing was done in the last ${count} ${resolution}s.`);
+  if (data.totals.isEmpty) showEmpty(`Nothing was done in the last ${format.time(resolution, count)}.`);
   else show(data);
 }
 

@@ -39,18 +39,18 @@ export function showTable(table, data) {
 }
 
 export function showTotals(list, { totals }) {
-  const { number } = format;
+  const { counted, number } = format;
   const tile = (name, title, value, note) => el("div", { class: "tile", "data-name": name },
     el("dt", {}, title),
     el("dd", { class: "value" }, value),
     el("dd", { class: "note" }, note));
   const attempts = totals.deliveries + totals.failures;
   list.replaceChildren(
-    tile("changes", "Changes", number(totals.changes), `found by ${number(totals.runs)} polls`),
-    tile("deliveries", "Deliveries", number(totals.deliveries), `${number(totals.records)} records`),
+    tile("changes", "Changes", number(totals.changes), `found by ${counted(totals.runs, "poll")}`),
+    tile("deliveries", "Deliveries", number(totals.deliveries), counted(totals.records, "record")),
     tile("failures", "Failed attempts", number(totals.failures),
       `${format.percent(totals.failures, attempts)} of attempts`),
-    tile("requests", "Vendor calls", number(totals.requests), `${number(totals.failed_runs)} polls failed`),
+    tile("requests", "Vendor calls", number(totals.requests), counted(totals.failed_runs, "failed poll")),
     tile("lag", "Lag, p99 at worst", totals.lag ? format.duration(totals.lag.p99_ms) : "–",
       totals.lag ? `longest ${format.duration(totals.lag.max_ms)}` : "nothing delivered"),
   );
