@@ -1,6 +1,6 @@
 #!/bin/bash
 # All tests, on a Debian machine that has Rust: installs what they need, then formatting, lints, the Rust tests, and the
-# end-to-end suites against a real WordPress, Redmine, Kinto, Radicale and Backlot, and the official SDKs.
+# end-to-end suites against a real WordPress, Redmine, Kinto, Radicale and Backlot, the official SDKs, and Chromium.
 #
 #   ./test.sh                      everything
 #   ./test.sh rust                 formatting, lints and cargo's tests
@@ -19,6 +19,8 @@ PACKAGES=(
     wordpress mariadb-server php-cli php-mysql php-xml php-mbstring php-curl php-gd
     # Redmine: its code, SQLite, and a web server that is in its bundle.
     redmine redmine-sqlite ruby-sqlite3 thin
+    # The dashboard is looked at with it.
+    chromium chromium-driver
 )
 
 step() { printf '\n== %s\n' "$*"; }

@@ -28,4 +28,5 @@ pub mod simulator;
 pub mod store;
 pub mod telemetry;
 pub mod template;
+mod ui;
 pub mod verify;

@@ -118,8 +118,9 @@ impl Server {
         };
         let engine = Engine::start(context.clone()).await?;
         let stop_api = CancellationToken::new();
-        let router =
-            api::router(context, ApiOptions { guards, metrics, oauth_clients: settings.oauth_clients.clone() });
+        let oauth_clients = settings.oauth_clients.clone();
+        let options = ApiOptions { guards, metrics, oauth_clients, has_dashboard: settings.dashboard };
+        let router = api::router(context, options);
         let api = tokio::spawn(api::serve(listener, router, stop_api.clone()));
         let drain_deadline = Duration::from_millis(settings.drain_deadline_ms);
         Ok((Server { url, address, engine, api, stop_api, drain_deadline }, made))

@@ -115,6 +115,8 @@ pub struct Settings {
     pub egress_proxy: Option<EgressProxy>,
     /// The apps that are registered at vendors, for consent by OAuth 2.
     pub oauth_clients: Vec<OAuthClient>,
+    /// Whether browsers are served the dashboard.
+    pub dashboard: bool,
     /// How long a drain may take before what is left is dropped, in milliseconds.
     pub drain_deadline_ms: u64,
     /// Filter of log lines, such as `info` or `anyhook::poll=debug,warn`.
@@ -143,6 +145,7 @@ impl Default for Settings {
             vendors_allow: Vec::new(),
             egress_proxy: None,
             oauth_clients: Vec::new(),
+            dashboard: true,
             drain_deadline_ms: 20_000,
             log_filter: "info".to_owned(),
             log_format: LogFormat::default(),
@@ -228,6 +231,7 @@ impl Settings {
             }
             "vendors_allow" => self.vendors_allow = value::networks(value).map_err(|e| invalid(name, e))?,
             "oauth_clients" => self.oauth_clients = value::oauth_clients(value).map_err(|e| invalid(name, e))?,
+            "dashboard" => self.dashboard = value.as_bool().unwrap_or_default(),
             "drain_deadline_ms" => {
                 let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
                 self.drain_deadline_ms = number.ok_or_else(|| fail("a whole number, zero or more"))?;

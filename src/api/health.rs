@@ -2,10 +2,11 @@
 
 use super::error::ApiError;
 use super::state::Api;
+use crate::ui;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -22,9 +23,10 @@ pub(crate) struct Health {
     shards: Option<usize>,
 }
 
-/// A page for a person who has come by.
-pub(crate) async fn welcome() -> &'static str {
-    WELCOME
+/// A page for a person who has come by; a browser is led to the dashboard where there is one.
+pub(crate) async fn welcome(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    let dashboard = if api.has_dashboard { ui::lead(&headers) } else { None };
+    dashboard.unwrap_or_else(|| ([(header::VARY, "accept")], WELCOME).into_response())
 }
 
 /// 200 while the process answers at all.

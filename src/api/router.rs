@@ -6,15 +6,16 @@ use super::{
     webhooks, workspace,
 };
 use crate::context::Context;
-use crate::ingress;
+use crate::{ingress, ui};
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{delete, get, post, put};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// The API, the ingress and the health pages.
+/// The API, the ingress, the health pages and the dashboard.
 pub fn router(context: Context, options: ApiOptions) -> Router {
+    let dashboard = if options.has_dashboard { ui::routes() } else { Router::new() };
     let api = Arc::new(Api::new(context, options));
     Router::new()
         .route("/", get(health::welcome))
@@ -74,6 +75,7 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/destination/{id}/deliveries", get(destinations::deliveries))
         .route("/unified/destination/{id}/deliveries/{delivery}", get(destinations::delivery))
         .route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take))
+        .merge(dashboard)
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(from_fn_with_state(api.clone(), limits::bounded))

@@ -30,6 +30,8 @@ pub struct ApiOptions {
     pub metrics: Option<PrometheusHandle>,
     /// The apps that are registered at vendors.
     pub oauth_clients: Vec<OAuthClient>,
+    /// Whether browsers are served the dashboard.
+    pub has_dashboard: bool,
 }
 
 impl fmt::Debug for ApiOptions {
@@ -44,6 +46,7 @@ pub(crate) struct Api {
     pub(crate) guards: Guards,
     pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) oauth_clients: Vec<OAuthClient>,
+    pub(crate) has_dashboard: bool,
     pub(crate) callers: Limiter<WorkspaceId>,
     pub(crate) arrivals: Limiter<ConnectionId>,
     pub(crate) tests: Limiter<WorkspaceId>,
@@ -62,6 +65,7 @@ impl Api {
             guards: options.guards,
             metrics: options.metrics,
             oauth_clients: options.oauth_clients,
+            has_dashboard: options.has_dashboard,
             desk: OnceCell::new(),
             context,
         }

@@ -42,6 +42,7 @@ const OWN: &[(&str, Kind)] = &[
     ("vendors_allow", Kind::Texts),
     ("egress_proxy", Kind::Text),
     ("oauth_clients", Kind::Texts),
+    ("dashboard", Kind::Flag),
     ("drain_deadline_ms", Kind::Number),
     ("log.filter", Kind::Text),
     ("log.format", Kind::Text),

@@ -124,6 +124,15 @@ fn an_unreadable_value_is_refused_by_name_and_not_repeated() {
 }
 
 #[test]
+fn the_dashboard_is_served_unless_it_is_switched_off() {
+    assert!(load("", &[], &[]).unwrap().dashboard);
+    assert!(!load("dashboard = false", &[], &[]).unwrap().dashboard);
+    assert!(load("dashboard = false", &[("ANYHOOK_DASHBOARD", "true")], &[]).unwrap().dashboard);
+    let error = load("", &[("ANYHOOK_DASHBOARD", "off")], &[]).unwrap_err();
+    assert!(error.contains("ANYHOOK_DASHBOARD must be true or false"), "{error}");
+}
+
+#[test]
 fn contradictions_are_refused() {
     let cases = [
         ("ANYHOOK_DELIVER_ATTEMPT_DEADLINE_MS", "30000", "store.lease_ttl_ms"),

@@ -7,6 +7,7 @@ mod http_support;
 mod backfills;
 mod bad_input;
 mod connections;
+mod dashboard;
 mod deliveries;
 mod delivery_settings;
 mod destinations;

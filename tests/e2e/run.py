@@ -23,6 +23,7 @@ SUITES = [
     "test_hubspot",
     "test_linear",
     "test_stripe",
+    "test_dashboard",
     "kill",
 ]
 

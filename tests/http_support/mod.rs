@@ -137,7 +137,10 @@ impl Server {
         let stop = CancellationToken::new();
         tokio::spawn(serve(
             listener,
-            router(context.clone(), ApiOptions { guards, metrics: None, oauth_clients: oauth_clients() }),
+            router(
+                context.clone(),
+                ApiOptions { guards, metrics: None, oauth_clients: oauth_clients(), has_dashboard: true },
+            ),
             stop.clone(),
         ));
         let (workspace, key) = add_workspace(&context, "key-of-the-first-workspace").await;
