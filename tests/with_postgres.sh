@@ -28,7 +28,7 @@ for _ in 1 2 3; do
     # What a kill loses is lost without a sync too: only a loss of power would tell, and nobody pulls the plug here.
     options="-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$directory -c max_connections=300
              -c fsync=off -c full_page_writes=off"
-    if as_owner "$bin/pg_ctl" -D "$directory/data" -l "$directory/data/log" -w -t 60 -o "$options" start >/dev/null; then
+    if as_owner "$bin/pg_ctl" -D "$directory/data" -l "$directory/data/log" -w -t 60 -o "$options" start >/dev/null 2>&1; then
         started=yes
         break
     fi
@@ -37,7 +37,7 @@ done
 cd - >/dev/null
 export DATABASE_URL="postgres://anyhook@127.0.0.1:$port/postgres?sslmode=disable"
 # For tests that restart it.
-export ANYHOOK_TEST_PGDATA="$directory/data" ANYHOOK_TEST_PGBIN="$bin"
+export TEST_PGDATA="$directory/data" TEST_PGBIN="$bin"
 code=0
 "$@" || code=$?
 exit "$code"

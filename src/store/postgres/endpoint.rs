@@ -107,7 +107,8 @@ impl Endpoint {
         let timeout = Duration::from_millis(limits.connect_timeout_ms);
         // A transaction that waits for its client holds locks: that of a node which is stopped ends by itself.
         let settings = format!(
-            "SET statement_timeout = {0}; SET lock_timeout = {0}; SET idle_in_transaction_session_timeout = {0}",
+            "SET client_min_messages = warning; SET statement_timeout = {0}; SET lock_timeout = {0}; \
+             SET idle_in_transaction_session_timeout = {0}",
             limits.statement_timeout_ms
         );
         let set = Hook::async_fn(move |client, _| {

@@ -271,9 +271,9 @@ impl Units for PostgresStore {
             is_due
         };
         if is_due {
-            let client = self.database.client_soon().await.map_err(told)?;
+            let mut client = self.database.client_soon().await.map_err(told)?;
             let schema = &self.database.endpoint.schema;
-            schema::keep_partitions(&client, schema, self.calls_kept_days).await.map_err(told)?;
+            schema::keep_partitions(&mut client, schema, self.calls_kept_days).await.map_err(told)?;
         }
         Ok(())
     }

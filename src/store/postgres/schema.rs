@@ -5,7 +5,7 @@ use super::layout::{Shape, shape};
 use super::locks;
 use crate::store::StoreError;
 use crate::store::kv::engine::Tree;
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, Transaction};
 use std::fmt::Write;
 
 /// The schema that this build makes and writes.
@@ -24,6 +24,8 @@ const MIGRATIONS: &[Migration] = &[Migration { version: 1, usable_from: 1, sql: 
 
 /// Locks out other nodes that start: a number of our own making.
 const MIGRATION_LOCK: i64 = 0x616e_7968_6f6f_6b01;
+/// The same, for whoever looks after partitions.
+const PARTITION_LOCK: i64 = 0x616e_7968_6f6f_6b02;
 /// Dated tables have partitions up to this many days ahead.
 const DAYS_AHEAD: i32 = 3;
 
@@ -94,47 +96,47 @@ pub(super) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Sto
 }
 
 /// Makes the partitions of the next days, and drops those that are past: of calls once they are older than
-/// `calls_kept_days`, of log pages once nothing is left in them.
-pub(super) async fn keep_partitions(client: &Client, schema: &str, calls_kept_days: i32) -> Result<(), Failure> {
+/// `calls_kept_days`, of log pages once nothing is left in them. Nodes do so one after the other.
+pub(super) async fn keep_partitions(client: &mut Client, schema: &str, calls_kept_days: i32) -> Result<(), Failure> {
+    let txn = client.transaction().await?;
+    txn.execute(&format!("SELECT pg_advisory_xact_lock({PARTITION_LOCK})"), &[]).await?;
     let today = "SELECT floor(extract(epoch FROM clock_timestamp()) / 86400)::int4";
-    let today: i32 = client.query_one(today, &[]).await?.get(0);
+    let today: i32 = txn.query_one(today, &[]).await?.get(0);
     for tree in dated() {
-        let table = tree.name();
-        for day in today..=today + DAYS_AHEAD {
-            let make = format!(
-                "CREATE TABLE IF NOT EXISTS {schema}.{table}_{day} PARTITION OF {schema}.{table} FOR VALUES FROM ({day}) TO ({})",
-                day + 1
-            );
-            match client.batch_execute(&make).await {
-                Ok(()) => {}
-                // Rows of that day came while there was no partition: they stay where they are.
-                Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::CHECK_VIOLATION) => {}
-                Err(error) => return Err(error.into()),
+        let table = format!("{schema}.{}", tree.name());
+        let known = days(&txn, schema, tree.name()).await?;
+        for day in (today..=today + DAYS_AHEAD).filter(|day| !known.contains(day)) {
+            // Rows of a day that came while it had no partition stay where they are.
+            let is_late = format!("SELECT 1 FROM {table}_other WHERE day = {day} LIMIT 1");
+            if txn.query_opt(&is_late, &[]).await?.is_none() {
+                let next = day + 1;
+                let make =
+                    format!("CREATE TABLE {table}_{day} PARTITION OF {table} FOR VALUES FROM ({day}) TO ({next})");
+                txn.batch_execute(&make).await?;
             }
         }
-        for day in days(client, schema, table).await? {
+        for day in known {
             let is_over = match tree {
-                Tree::Calls => day < today - calls_kept_days,
-                _ => day < today && is_empty(client, schema, table, day).await?,
+                Tree::Calls => day < today.saturating_sub(calls_kept_days),
+                _ => {
+                    let any = format!("SELECT 1 FROM {table}_{day} LIMIT 1");
+                    day < today && txn.query_opt(&any, &[]).await?.is_none()
+                }
             };
             if is_over {
-                client.batch_execute(&format!("DROP TABLE IF EXISTS {schema}.{table}_{day}")).await?;
+                txn.batch_execute(&format!("DROP TABLE {table}_{day}")).await?;
             }
         }
     }
+    txn.commit().await?;
     Ok(())
 }
 
 /// The days that a table has partitions of.
-async fn days(client: &Client, schema: &str, table: &str) -> Result<Vec<i32>, Failure> {
-    let parts = "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+async fn days(txn: &Transaction<'_>, schema: &str, table: &str) -> Result<Vec<i32>, Failure> {
+    let parts = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
                  WHERE i.inhparent = ($1 || '.' || $2)::regclass";
-    let rows = client.query(parts, &[&schema, &table]).await?;
+    let rows = txn.query(parts, &[&schema, &table]).await?;
     let names = rows.iter().map(|row| row.get::<_, String>(0));
     Ok(names.filter_map(|name| name.strip_prefix(table)?.strip_prefix('_')?.parse().ok()).collect())
-}
-
-async fn is_empty(client: &Client, schema: &str, table: &str, day: i32) -> Result<bool, Failure> {
-    let any = client.query_opt(&format!("SELECT 1 FROM {schema}.{table}_{day} LIMIT 1"), &[]).await?;
-    Ok(any.is_none())
 }
