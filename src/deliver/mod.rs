@@ -46,5 +46,5 @@ mod trim;
 pub use desk::{Desk, DeskError, Payload};
 pub use hub::run;
 pub(crate) use notices::sample_object;
-pub use plan::Plan;
+pub use plan::{Plan, Reached};
 pub(crate) use trim::keep;

@@ -4,6 +4,7 @@ use super::attempt::{Batch, Taken, request, row};
 use super::commits::Commits;
 use super::derive::DeliveryId;
 use super::desk::{DeskError, cut_at};
+use super::notices;
 use super::pages::{PageError, SharedPage};
 use super::pump;
 use super::rendering::rendered;
@@ -14,7 +15,10 @@ use super::subscriber::{Served, Subscriber};
 use super::verdict::{Verdict, judge};
 use crate::log::LogPage;
 use crate::outbound::OutboundError;
-use crate::store::{ApiCall, Lease, Position, Replay, ReplayState, ReplayStep, StoreError, Stream, WebhookHealth};
+use crate::store::{
+    ApiCall, Destination, Lease, Position, Replay, ReplayPart, ReplayState, ReplayStep, Span, StoreError, Stream,
+    WebhookHealth,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
@@ -84,10 +88,13 @@ impl Replayer {
                     self.replay.parts.get(self.replay.part).map_or(part.span.to, |next| next.span.from);
                 continue;
             }
-            let Some(page) = self.page(self.replay.position.sequence).await? else {
+            let Some(page) = self.page(part).await? else {
                 let gone = "payloads that were still to be sent again are no longer kept";
-                let id = self.subscriber.webhook.id;
-                return self.fail(format!("{gone}; POST /unified/webhook/{id}/backfill tells their records")).await;
+                let advice = match (&self.subscriber.destination, self.subscriber.webhook.id) {
+                    (Some(_), _) => "GET /unified/notification has what is left".to_owned(),
+                    (None, id) => format!("POST /unified/webhook/{id}/backfill tells their records"),
+                };
+                return self.fail(format!("{gone}; {advice}")).await;
             };
             let position = self.replay.position;
             let batch = cut_at(&self.shared, &self.subscriber, &page, Stream::Live, position, part.records)?;
@@ -105,7 +112,12 @@ impl Replayer {
         }
     }
 
-    async fn page(&mut self, sequence: u64) -> Result<Option<Arc<SharedPage>>, Halt> {
+    /// The page that a part goes on with; none where it is no longer kept.
+    async fn page(&mut self, part: ReplayPart) -> Result<Option<Arc<SharedPage>>, Halt> {
+        if let Some(destination) = self.subscriber.destination.clone() {
+            return self.notices(&destination, part).await;
+        }
+        let sequence = self.replay.position.sequence;
         if let Some((known, page)) = &self.page
             && *known == sequence
         {
@@ -117,6 +129,26 @@ impl Replayer {
         let page = Arc::new(SharedPage::alone(page));
         self.page = Some((sequence, page.clone()));
         Ok(Some(page))
+    }
+
+    /// The same of notifications: of a range none may have been dropped, and a batch still begins where it did. The
+    /// position moves to the first one that is wanted, as that of the live stream does.
+    async fn notices(&mut self, destination: &Destination, part: ReplayPart) -> Result<Option<Arc<SharedPage>>, Halt> {
+        let store = &*self.shared.context.store;
+        let position = &mut self.replay.position;
+        let span = Span { from: *position, to: part.span.to };
+        let rows_max = part.records.map_or_else(|| self.subscriber.rows_per_batch(), |_| notices::ROWS_PER_PAGE);
+        let page = notices::page_of(store, destination, span, rows_max).await?;
+        let first = page.first_place();
+        let is_there = match part.records {
+            Some(_) => first == Some(position.sequence),
+            None => {
+                let kept = notices::kept_from(store, destination).await?;
+                kept.is_none_or(|kept| kept.sequence <= position.sequence)
+            }
+        };
+        position.sequence = first.unwrap_or(position.sequence);
+        Ok(is_there.then(|| Arc::new(page)))
     }
 
     /// Ends it: it cannot go on.

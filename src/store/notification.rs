@@ -232,4 +232,12 @@ pub trait Notifications {
         sequence: u64,
         limit: usize,
     ) -> Result<Vec<PlacedNotification>, StoreError>;
+
+    /// The oldest one that is left of ended polls, or of all others, where older ones of these may have been dropped;
+    /// none where none was.
+    async fn oldest_left(
+        &self,
+        workspace: WorkspaceId,
+        of_polls: bool,
+    ) -> Result<Option<PlacedNotification>, StoreError>;
 }

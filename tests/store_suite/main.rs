@@ -165,6 +165,7 @@ store_suite! {
         one_at_a_time_and_the_last_is_remembered,
         a_step_moves_the_replay_and_nothing_else,
         one_that_is_over_takes_no_step,
+        a_destination_has_one_under_what_it_is_served_as,
     }
     audit {
         failures_and_successes_do_not_drive_each_other_out,
