@@ -9,7 +9,7 @@ use crate::api_model::notification::NotificationView;
 use crate::ids::{ConnectionId, FeedId, WebhookId};
 use crate::log::{Found, LogPage, LogPageBuilder, PageMeta};
 use crate::store::{
-    Destination, Notification, NotificationDetails, NotificationEvent, PlacedNotification, Span, Store,
+    ChangeCounts, Destination, Notification, NotificationDetails, NotificationEvent, PlacedNotification, Span, Store,
     StoreError,
 };
 use anyhook_connectors::contract::Change;
@@ -144,6 +144,7 @@ pub(crate) fn sample_object(destination: &Destination, at: DateTime<Utc>) -> Res
         began_at: Some(at),
         duration_ms: Some(480),
         changes: Some(3),
+        kinds: Some(ChangeCounts { created: 1, updated: 1, deleted: 1 }),
         requests: Some(1),
         bytes: Some(2_048),
         error: Some("this is a test".to_owned()),

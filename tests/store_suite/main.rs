@@ -177,6 +177,7 @@ store_suite! {
     }
     insights {
         runs_and_attempts_are_added_up_by_hour_and_day,
+        requests_of_listings_are_counted,
         lists_of_insights_come_in_parts,
         old_hours_and_days_make_room,
         an_hour_is_told_once_it_is_over,

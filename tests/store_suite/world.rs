@@ -247,6 +247,7 @@ impl World {
             failures: 0,
             at: at(5),
             tally: Default::default(),
+            requests: 0,
         }
     }
 
@@ -276,6 +277,7 @@ impl World {
             next: None,
             attempt: None,
             destination_id: None,
+            changes: None,
         }
     }
 }

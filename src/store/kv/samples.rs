@@ -15,9 +15,9 @@ use super::{calls, insights, keys, leases, pages, progress, rows, sweeps, worksp
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Beside, Connection, DeliveryState, Feed, FeedHealth, FeedState, Figures, Kept, Lags, LedgerEntry,
-    ListingJob, LogHead, Missed, Pause, Position, Progress, Replay, ReplayState, Retry, ShardId, StoreError, Stream,
-    Sweep, Webhook, WebhookHealth, Workspace,
+    ApiCall, Beside, ChangeCounts, Connection, DeliveryState, Feed, FeedHealth, FeedState, Figures, Kept, Lags,
+    LedgerEntry, ListingJob, LogHead, Missed, Pause, Position, Progress, Replay, ReplayState, Retry, ShardId,
+    StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -221,12 +221,23 @@ fn rows_of_leases_and_counters_of_version_1_are_read() {
 }
 
 #[test]
-fn insights_of_version_1_are_read() {
+fn insights_of_all_versions_are_read() {
     let classes = std::array::from_fn(|class| 11 + class as u64);
     let lags = Lags { count: 8, sum_ms: 9, max_ms: 10, classes };
-    let figures =
-        Figures { runs: 1, failed_runs: 2, requests: 3, changes: 4, deliveries: 5, records: 6, failures: 7, lags };
-    compact("insight", &figures, &insights::encode(&figures), insights::decode);
+    let figures = Figures {
+        runs: 1,
+        failed_runs: 2,
+        requests: 3,
+        changes: 4,
+        kinds: ChangeCounts::default(),
+        deliveries: 5,
+        records: 6,
+        failures: 7,
+        lags,
+    };
+    assert_eq!(insights::decode(&kept("insight")).unwrap(), figures);
+    let figures = Figures { kinds: ChangeCounts { created: 23, updated: 24, deleted: 25 }, ..figures };
+    compact_in(KEPT_2, "insight", &figures, &insights::encode(&figures), insights::decode);
 }
 
 #[test]
