@@ -303,6 +303,9 @@ async fn a_test_is_signed_like_any_and_touches_nothing() {
     assert_eq!((seen[0].header("anyhook-test"), seen[0].header("anyhook-destination-key")), ("true", mark.as_str()));
     let body: Value = serde_json::from_slice(&seen[0].body).unwrap();
     assert_eq!((&body["data"][0]["event"], &body["data"][0]["code"]), (&"SYNC_COMPLETED".into(), &"test".into()));
+    let details = &body["data"][0]["details"];
+    let kinds = ["created", "updated", "deleted"].map(|kind| details[kind].as_u64().unwrap());
+    assert_eq!(kinds.iter().sum::<u64>(), details["changes"].as_u64().unwrap());
     assert_eq!((&body["type"], &body["destination"]["id"]), (&"NOTIFICATION".into(), &made.id.to_string().into()));
     assert_ne!(seen[0].header("webhook-id"), seen[1].header("webhook-id"));
     assert_eq!(world.delivery(Destination::served_as(made.id)).await, before);

@@ -64,8 +64,8 @@ async fn the_same_bytes_go_out_again_with_the_same_id() {
     let engine = world.start();
     let mut since = between(&world).await;
     for number in 0..3 {
-        world.subscribe("http://127.0.0.1:9/").await;
         since = if number == 2 { between(&world).await } else { since };
+        world.subscribe("http://127.0.0.1:9/").await;
         change(&world, number..number + 1).await;
         made.delivered(&world, u64::from(number) + 1).await;
     }
@@ -103,6 +103,7 @@ async fn the_same_bytes_go_out_again_with_the_same_id() {
     engine.stop().await;
     let seen = receiver.seen();
     assert_eq!(told(&seen[3..5]), [1, 2]);
+    assert_eq!(seen[4].header("webhook-id"), seen[2].header("webhook-id"), "also as a part of a range");
     let mut rest = told(&seen[5..]);
     rest.sort_unstable();
     assert_eq!(rest, [0, 1, 2, 3, 4]);
@@ -189,6 +190,31 @@ async fn what_was_dropped_is_told_and_never_left_out() {
     let failed = made.until(&world, "failed").await;
     assert!(failed["error"].as_str().unwrap().contains("no longer kept; GET /unified/notification"), "{failed}");
     engine.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_is_dropped_before_its_turn_is_told_of() {
+    let mut limits = limits();
+    limits.store.notifications_max = 10;
+    let (world, receiver) = (world(limits).await, Receiver::new().await);
+    let mut made = Made::new(&world, &receiver, &["CONNECTION_UPDATED"]).await;
+    let store = &world.context.store;
+    let engine = world.start();
+    change(&world, 0..1).await;
+    made.delivered(&world, 1).await;
+    made.0 = store.replace_destination(Destination { is_paused: true, ..made.0 }).await.unwrap();
+    made.post(&world, "replay", json!({"delivery": receiver.seen()[0].header("webhook-id")})).await;
+    change(&world, 1..12).await;
+    store.replace_destination(Destination { is_paused: false, ..made.0.clone() }).await.unwrap();
+    let failed = made.until(&world, "failed").await;
+    assert!(failed["error"].as_str().unwrap().contains("no longer kept"), "{failed}");
+    until_told(&receiver, 11).await;
+    engine.stop().await;
+    assert_eq!(
+        told(&receiver.seen())[1..],
+        (2..12).collect::<Vec<_>>(),
+        "what is left of what waited, and nothing else"
+    );
 }
 
 #[tokio::test]

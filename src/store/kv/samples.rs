@@ -16,8 +16,8 @@ use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
     ApiCall, Beside, ChangeCounts, Connection, DeliveryState, Feed, FeedHealth, FeedState, Figures, Kept, Lags,
-    LedgerEntry, ListingJob, LogHead, Missed, Pause, Position, Progress, Replay, ReplayState, Retry, ShardId,
-    StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
+    LedgerEntry, ListingJob, LogHead, Missed, Notification, Pause, Position, Progress, Replay, ReplayState, Retry,
+    ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -132,6 +132,17 @@ fn rows_of_attempts_of_version_2_are_read() {
     assert_eq!(note.span.to, Position { sequence: 8, offset: 0 });
     let old: ApiCall = rows::from_json("api call", &kept("api_call")).unwrap();
     assert_eq!(old.attempt, None);
+}
+
+#[test]
+fn rows_that_tell_changes_by_kind_are_read() {
+    let kinds = Some(ChangeCounts { created: 1, updated: 2, deleted: 3 });
+    json_in::<ApiCall>(KEPT_3, "api_call");
+    let call: ApiCall = rows::from_json("api call", &kept_in(KEPT_3, "api_call")).unwrap();
+    assert_eq!(call.changes, kinds);
+    json_in::<Notification>(KEPT_3, "notification");
+    let told: Notification = rows::from_json("notification", &kept_in(KEPT_3, "notification")).unwrap();
+    assert_eq!(told.details.unwrap().kinds, kinds);
 }
 
 #[test]
