@@ -1,4 +1,5 @@
-//! Who is delivered to: a webhook, or a destination, which is served as one. What can be done about deliveries is the same.
+//! Who is delivered to: a webhook, or a destination, which is served as one. What can be done about deliveries is the
+//! same.
 
 use super::auth::Caller;
 use super::error::ApiError;

@@ -31,6 +31,7 @@ mod queue;
 mod readers;
 mod reading;
 mod rendering;
+mod replay_pages;
 mod replayer;
 mod replays;
 mod send;

@@ -149,8 +149,8 @@ fn report(feed: &Feed, result: &Result<(), PollError>, tally: &Tally) {
             "some records could not be read"
         ),
         Ok(()) => tracing::debug!(
-            feed = %feed.id, changes = tally.changes.total(), requests = tally.cost.requests, duration_ms = tally.cost.duration_ms,
-            "polled"
+            feed = %feed.id, changes = tally.changes.total(), requests = tally.cost.requests,
+            duration_ms = tally.cost.duration_ms, "polled"
         ),
         Err(PollError::Wait { wait, message }) => {
             tracing::info!(feed = %feed.id, connection = %feed.connection_id, wait_ms = wait.as_millis(), "{message}");

@@ -66,8 +66,8 @@ impl<'a> Listing<'a> {
         self.vendors.parents(caller, self.connector, self.spec, self.connection, self.feed, cost).await
     }
 
-    /// Lists the job's next page and keeps it, with what it and all before it that was not kept has cost. Answers the job
-    /// as it stands then.
+    /// Lists the job's next page and keeps it, with what was asked for it and since the page before. Answers the job as
+    /// it stands then.
     pub async fn step(
         &self,
         job: &ListingJob,

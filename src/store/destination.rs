@@ -203,8 +203,8 @@ pub(super) fn is_wanted(id: DestinationId, subscriptions: &[Subscription], told:
     told.destination_id != Some(id) && subscriptions.iter().any(|subscription| subscription.wants(told))
 }
 
-/// Destinations. A destination is delivered to as a webhook is: [`super::Deliveries`], [`super::Replays`] and [`super::Audit`]
-/// know it by [`Destination::served_as`].
+/// Destinations. A destination is delivered to as a webhook is: [`super::Deliveries`], [`super::Replays`] and
+/// [`super::Audit`] know it by [`Destination::served_as`].
 #[async_trait]
 pub trait Destinations {
     /// Adds a destination with its delivery state.

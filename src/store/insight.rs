@@ -133,8 +133,8 @@ pub struct InsightQuery {
     pub limit: usize,
 }
 
-/// Insights. No call writes one: each is added to by the calls that end runs and attempts or keep what was listed, in their
-/// transaction.
+/// Insights. No call writes one: each is added to by the calls that end runs and attempts, or keep what a job listed, in
+/// their transaction.
 #[async_trait]
 pub trait Insights {
     /// A connection's insights that match; none where the connection is gone.

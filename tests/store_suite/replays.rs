@@ -96,7 +96,7 @@ pub(crate) async fn a_destination_has_one_under_what_it_is_served_as(world: &Wor
     let replay = new(world, &webhook);
     world.store.begin_replay(replay.clone()).await.unwrap();
     assert_eq!(world.store.begin_replay(new(world, &webhook)).await, Err(StoreError::Exists("replay")));
-    assert_eq!(world.store.open_replays(made.shard, 9).await.unwrap(), [replay.clone()]);
+    assert_eq!(world.store.open_replays(made.shard, 9).await.unwrap(), std::slice::from_ref(&replay));
     let call = ApiCall { destination_id: Some(made.id), ..world.call(&webhook, CallKind::Webhook, 5) };
     let stepped = ReplayStep { call: Some(call), ..step(world, &replay, fence, &webhook) };
     world.store.step_replay(stepped).await.unwrap();

@@ -79,7 +79,7 @@ async fn payload(
         ),
         Some(_) => (
             "the payload is no longer kept; GET /unified/notification has what is left",
-            "the destination was set otherwise since, so that these bytes can no longer be put together as they were sent",
+            "the destination was set otherwise since, so that these bytes can no longer be made as they were sent",
         ),
     };
     let Some(call) = call else { return Ok(Err(gone)) };

@@ -2,23 +2,21 @@
 
 use super::Units;
 use super::destinations;
-use super::engine::{Read, Scan, Span, Tree, Value};
+use super::engine::{Read, Scan, Span, Tree};
+use super::insight_row::{WHAT, decode, encode};
 use super::keys::ID_BYTES;
 use super::notifications;
-use super::rows::{Reader, Writer, damaged, open};
+use super::rows::damaged;
 use super::txn::Txn;
 use crate::ids::{ConnectionId, WorkspaceId};
 use crate::store::{
-    ApiCall, CallKind, ChangeCounts, Figures, Insight, InsightQuery, Insights, Lags, Notification, NotificationDetails,
-    NotificationEvent, Resolution, StoreError, Webhook,
+    ApiCall, CallKind, Figures, Insight, InsightQuery, Insights, Notification, NotificationDetails, NotificationEvent,
+    Resolution, StoreError, Webhook,
 };
 use anyhook_connectors::model::ObjectType;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub(super) const WHAT: &str = "insight";
-/// Format 1 knows of no kinds of changes.
-pub(super) const FORMAT: u8 = 2;
 /// Rows that are too old which one new row drives out.
 const DRIVEN_OUT_MAX: usize = 16;
 /// Rows looked through for the hour before.
@@ -51,39 +49,6 @@ fn place(key: &[u8]) -> Result<Option<(DateTime<Utc>, ObjectType)>, StoreError> 
     let at = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let at = at.ok_or_else(|| damaged(WHAT))?;
     Ok(std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()).map(|object_type| (at, object_type)))
-}
-
-pub(super) fn encode(figures: &Figures) -> Value {
-    let Figures { runs, failed_runs, requests, changes, kinds, deliveries, records, failures, lags } = *figures;
-    let mut row = Writer::new(FORMAT);
-    let known =
-        [runs, failed_runs, requests, changes, deliveries, records, failures, lags.count, lags.sum_ms, lags.max_ms];
-    let kinds = [kinds.created, kinds.updated, kinds.deleted];
-    known.into_iter().chain(lags.classes).chain(kinds).for_each(|number| row.u64(number));
-    row.finish()
-}
-
-pub(super) fn decode(row: &[u8]) -> Result<Figures, StoreError> {
-    let (format, _) = open(WHAT, FORMAT, row)?;
-    let mut row = Reader::new(WHAT, FORMAT, row)?;
-    let mut figures = Figures {
-        runs: row.u64()?,
-        failed_runs: row.u64()?,
-        requests: row.u64()?,
-        changes: row.u64()?,
-        kinds: ChangeCounts::default(),
-        deliveries: row.u64()?,
-        records: row.u64()?,
-        failures: row.u64()?,
-        lags: Lags { count: row.u64()?, sum_ms: row.u64()?, max_ms: row.u64()?, classes: Default::default() },
-    };
-    for class in &mut figures.lags.classes {
-        *class = row.u64()?;
-    }
-    if format >= 2 {
-        figures.kinds = ChangeCounts { created: row.u64()?, updated: row.u64()?, deleted: row.u64()? };
-    }
-    Ok(figures)
 }
 
 /// Adds a row's figures; false for a row that is neither a run nor an attempt.

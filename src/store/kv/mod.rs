@@ -20,6 +20,7 @@ pub(crate) mod engine;
 mod feeds;
 mod head;
 mod health;
+mod insight_row;
 mod insights;
 mod kept;
 mod keys;

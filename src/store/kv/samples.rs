@@ -11,7 +11,7 @@ use super::leaf::{self, Known};
 use super::leases::Held;
 use super::marks::Marks;
 use super::txn::Txn;
-use super::{calls, insights, keys, leases, pages, progress, rows, sweeps, workspaces};
+use super::{calls, insight_row, keys, leases, pages, progress, rows, sweeps, workspaces};
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
@@ -246,9 +246,9 @@ fn insights_of_all_versions_are_read() {
         failures: 7,
         lags,
     };
-    assert_eq!(insights::decode(&kept("insight")).unwrap(), figures);
+    assert_eq!(insight_row::decode(&kept("insight")).unwrap(), figures);
     let figures = Figures { kinds: ChangeCounts { created: 23, updated: 24, deleted: 25 }, ..figures };
-    compact_in(KEPT_2, "insight", &figures, &insights::encode(&figures), insights::decode);
+    compact_in(KEPT_2, "insight", &figures, &insight_row::encode(&figures), insight_row::decode);
 }
 
 #[test]
