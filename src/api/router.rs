@@ -72,6 +72,11 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/destination/{id}/test", post(destinations::test))
         .route("/unified/destination/{id}/secret", post(destinations::rotate_secret))
         .route("/unified/destination/{id}/secret/{secret_id}", delete(destinations::end_secret))
+        .route(
+            "/unified/destination/{id}/replay",
+            get(destinations::get_replay).post(destinations::replay).delete(destinations::cancel_replay),
+        )
+        .route("/unified/destination/{id}/skip", post(destinations::skip))
         .route("/unified/destination/{id}/deliveries", get(destinations::deliveries))
         .route("/unified/destination/{id}/deliveries/{delivery}", get(destinations::delivery))
         .route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take))

@@ -242,6 +242,7 @@ impl Registrations {
             next: None,
             attempt: None,
             destination_id: None,
+            changes: None,
         };
         if let Err(error) = self.context.store.record_call(call).await {
             tracing::debug!(webhook = %webhook.id, %error, "the call is not in the audit trail");

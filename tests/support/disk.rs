@@ -283,6 +283,7 @@ pass_on! {
     impl Notifications {
         reads notifications(workspace: WorkspaceId, query: &NotificationQuery) -> Vec<Notification>;
         reads notifications_from(workspace: WorkspaceId, sequence: u64, limit: usize) -> Vec<PlacedNotification>;
+        reads oldest_left(workspace: WorkspaceId, of_polls: bool) -> Option<PlacedNotification>;
     }
     impl Destinations {
         writes insert_destination(destination: Destination) -> Destination;

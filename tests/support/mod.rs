@@ -558,6 +558,22 @@ impl World {
         self.disk.store.feed_state(webhook.feed_id).await.unwrap()
     }
 
+    /// What is added up of a connection's contacts, by the day.
+    pub async fn figures(&self, connection: &Connection) -> Figures {
+        let query = InsightQuery {
+            connection_id: connection.id,
+            resolution: Resolution::Day,
+            object_type: Some(ObjectType::CrmContact),
+            since: None,
+            is_ascending: true,
+            offset: 0,
+            limit: 2,
+        };
+        let days = self.disk.store.insights(&query).await.unwrap();
+        let [day] = &days[..] else { panic!("{days:?}") };
+        day.figures
+    }
+
     // The destinations.
 
     pub fn replies(&self, to: &str, script: &[Reply], then: Reply) {
