@@ -12,7 +12,7 @@ use crate::outbound::{ClientOptions, HttpClient, OutboundError};
 use crate::random::{NoEntropy, Random};
 use crate::secrets::Vault;
 use crate::settings::{Settings, StoreKind};
-use crate::store::{Duty, MemoryStore, SledStore, Store, StoreError};
+use crate::store::{MemoryStore, SledStore, Store, StoreError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt;
 use std::io;
@@ -97,7 +97,7 @@ impl Server {
         let node = NodeId::new(&clock, &random)?;
         let (limits, proxy) = (&settings.limits, &settings.egress_proxy);
         let context = Context {
-            leases: Arc::new(LeaseKeeper::new(node, &Duty::ALL, limits, &clock)),
+            leases: Arc::new(LeaseKeeper::new(node, &settings.roles.duties(), limits, &clock)),
             store,
             clock,
             random,
@@ -115,8 +115,15 @@ impl Server {
         };
         let engine = Engine::start(context.clone()).await?;
         let stop_api = CancellationToken::new();
-        let router =
-            api::router(context, ApiOptions { guards, metrics, oauth_clients: settings.oauth_clients.clone() });
+        let router = api::router(
+            context,
+            ApiOptions {
+                guards,
+                metrics,
+                oauth_clients: settings.oauth_clients.clone(),
+                roles: settings.roles.clone(),
+            },
+        );
         let api = tokio::spawn(api::serve(listener, router, stop_api.clone()));
         let drain_deadline = Duration::from_millis(settings.drain_deadline_ms);
         Ok((Server { url, address, engine, api, stop_api, drain_deadline }, made))

@@ -6,12 +6,14 @@
 mod check;
 mod error;
 mod names;
+mod roles;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::SettingsError;
+pub use roles::{Role, Roles};
 
 use crate::limits::Limits;
 use crate::outbound::{EgressProxy, Ports};
@@ -88,6 +90,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where state is kept.
     pub store: StoreKind,
+    /// What this node does.
+    pub roles: Roles,
     /// API key of the first workspace; made at first start where none is set.
     pub api_key: Option<Secret>,
     /// Signing secret of the first workspace; made at first start where none is set.
@@ -124,6 +128,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data_dir: PathBuf::from("anyhook-data"),
             store: StoreKind::default(),
+            roles: Roles::default(),
             api_key: None,
             workspace_secret: None,
             master_key: None,
@@ -187,6 +192,7 @@ impl Settings {
             }
             "data_dir" if text.is_empty() => return Err(fail("a directory")),
             "data_dir" => self.data_dir = PathBuf::from(text),
+            "roles" => self.roles = Roles::parse(value).map_err(|expected| invalid(name, expected))?,
             "store.backend" => self.store = store_kind(text, name)?,
             "api_key" => self.api_key = Some(value::secret(text, 16).map_err(|expected| invalid(name, expected))?),
             "workspace_secret" => {

@@ -7,20 +7,41 @@ use super::{
 };
 use crate::context::Context;
 use crate::ingress;
+use crate::settings::Role;
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// The API, the ingress and the health pages.
+/// The health pages, and the API and the ingress where this node has these roles.
 pub fn router(context: Context, options: ApiOptions) -> Router {
     let api = Arc::new(Api::new(context, options));
-    Router::new()
+    let routes = Router::new()
         .route("/", get(health::welcome))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(health::metrics));
+    let routes = match api.roles.has(Role::Api) {
+        true => routes.merge(unified()),
+        false => routes.route("/unified/{*path}", any(fallback::no_api)).route("/oauth/{*path}", any(fallback::no_api)),
+    };
+    let routes = match api.roles.has(Role::Ingress) {
+        true => routes.route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take)),
+        false => routes.route("/ingress/{*path}", any(fallback::no_ingress)),
+    };
+    routes
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(from_fn_with_state(api.clone(), limits::bounded))
+        .layer(CatchPanicLayer::custom(fallback::panicked))
+        .layer(map_response(version::named))
+        .with_state(api)
+}
+
+/// The API.
+fn unified() -> Router<Arc<Api>> {
+    Router::new()
         .route("/unified/webhook", get(webhooks::list).post(webhooks::create))
         .route(
             "/unified/webhook/{id}",
@@ -73,11 +94,4 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/destination/{id}/secret/{secret_id}", delete(destinations::end_secret))
         .route("/unified/destination/{id}/deliveries", get(destinations::deliveries))
         .route("/unified/destination/{id}/deliveries/{delivery}", get(destinations::delivery))
-        .route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take))
-        .fallback(fallback::not_found)
-        .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(from_fn_with_state(api.clone(), limits::bounded))
-        .layer(CatchPanicLayer::custom(fallback::panicked))
-        .layer(map_response(version::named))
-        .with_state(api)
 }

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::deliver::Desk;
 use crate::ids::{ConnectionId, WorkspaceId};
 use crate::outbound::guard::Guard;
-use crate::settings::OAuthClient;
+use crate::settings::{OAuthClient, Roles};
 use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -30,6 +30,8 @@ pub struct ApiOptions {
     pub metrics: Option<PrometheusHandle>,
     /// The apps that are registered at vendors.
     pub oauth_clients: Vec<OAuthClient>,
+    /// What this node does.
+    pub roles: Roles,
 }
 
 impl fmt::Debug for ApiOptions {
@@ -44,6 +46,7 @@ pub(crate) struct Api {
     pub(crate) guards: Guards,
     pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) oauth_clients: Vec<OAuthClient>,
+    pub(crate) roles: Roles,
     pub(crate) callers: Limiter<WorkspaceId>,
     pub(crate) arrivals: Limiter<ConnectionId>,
     pub(crate) tests: Limiter<WorkspaceId>,
@@ -62,6 +65,7 @@ impl Api {
             guards: options.guards,
             metrics: options.metrics,
             oauth_clients: options.oauth_clients,
+            roles: options.roles,
             desk: OnceCell::new(),
             context,
         }

@@ -30,6 +30,7 @@ const OWN: &[(&str, Kind)] = &[
     ("listen", Kind::Text),
     ("data_dir", Kind::Text),
     ("store.backend", Kind::Text),
+    ("roles", Kind::Texts),
     ("api_key", Kind::Text),
     ("workspace_secret", Kind::Text),
     ("master_key", Kind::Text),
