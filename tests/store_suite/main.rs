@@ -17,6 +17,7 @@ mod ledger;
 mod listings;
 mod log;
 mod notifications;
+mod postgres_only;
 mod replays;
 mod same_answers;
 mod sled_only;

@@ -18,6 +18,9 @@ mod tls;
 mod wakes;
 mod writing;
 
+#[cfg(test)]
+mod tests;
+
 pub use endpoint::{PostgresOptions, WrongUrl};
 
 use super::kv::engine::Read;
