@@ -7,6 +7,7 @@
 
 mod committer;
 mod engine;
+mod inbox;
 
 use super::kv::engine::Read;
 use super::kv::txn::Txn;
@@ -15,12 +16,13 @@ use super::{StoreError, Wake};
 use crate::limits::StoreLimits;
 use committer::{Committer, Unit};
 use engine::SledEngine;
+use inbox::Inbox;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 /// How often sled writes out what nobody waits for, in milliseconds. Segments that it reuses meanwhile are safe against a
@@ -32,8 +34,9 @@ pub struct SledStore {
     engine: Arc<SledEngine>,
     permits: Arc<Semaphore>,
     wakes: broadcast::Sender<Wake>,
+    inbox: Arc<Inbox<Unit>>,
+    limits: StoreLimits,
     /// None only while it is dropped.
-    queue: Option<SyncSender<Unit>>,
     committer: Option<JoinHandle<()>>,
 }
 
@@ -62,13 +65,21 @@ impl SledStore {
         File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| cannot_open(path, &error))?;
 
         let wakes = broadcast::Sender::new(WAKES_MAX);
-        let (queue, inbox) = sync_channel(limits.queue_max);
-        let mut committer = Committer::new(engine.clone(), file, inbox, wakes.clone(), limits.clone());
+        let inbox = Arc::new(Inbox::new());
+        let mut committer = Committer::new(engine.clone(), file, inbox.clone(), wakes.clone(), limits.clone());
         committer.void_leases()?;
         let thread = std::thread::Builder::new().name("store-committer".into());
         let thread = thread.spawn(move || committer.run()).map_err(|error| cannot_open(path, &error))?;
         let permits = Arc::new(Semaphore::new(limits.queue_max));
-        Ok(SledStore { engine, permits, wakes, queue: Some(queue), committer: Some(thread) })
+        Ok(SledStore { engine, permits, wakes, inbox, limits: limits.clone(), committer: Some(thread) })
+    }
+
+    fn linger(&self, pace: Pace) -> Duration {
+        match pace {
+            Pace::Now => Duration::ZERO,
+            Pace::Page => Duration::from_micros(self.limits.page_linger_us),
+            Pace::Lazy => Duration::from_millis(self.limits.position_linger_ms),
+        }
     }
 
     /// Bytes that the store takes on disk. The file never shrinks.
@@ -91,7 +102,7 @@ fn ended() -> StoreError {
 impl Drop for SledStore {
     /// Waits until what was asked for is durable and the file is free again.
     fn drop(&mut self) {
-        self.queue = None;
+        self.inbox.close();
         if let Some(thread) = self.committer.take()
             && thread.join().is_err()
         {
@@ -114,7 +125,7 @@ impl Units for SledStore {
             Err(_) => self.permits.clone().acquire_owned().await.map_err(|_| ended())?,
         };
         let (ack, answer) = oneshot::channel();
-        let unit = Unit::new(pace, move |txn| {
+        let unit: Unit = Box::new(move |txn| {
             let result = txn.unit(work);
             Box::new(move |durable: Result<(), StoreError>| {
                 // Who asked may have gone; the work is done all the same.
@@ -122,8 +133,8 @@ impl Units for SledStore {
                 drop(permit);
             })
         });
-        // There are as many places as permits, so that this neither waits nor finds the queue full.
-        self.queue.as_ref().ok_or_else(ended)?.try_send(unit).map_err(|_| self.engine.why().unwrap_or_else(ended))?;
+        // No more wait than there are permits.
+        self.inbox.add(unit, self.linger(pace)).map_err(|_| self.engine.why().unwrap_or_else(ended))?;
         answer.await.map_err(|_| self.engine.why().unwrap_or_else(ended))?
     }
 

@@ -3,7 +3,7 @@
 use super::calls::{self, Fold, RING_BYTES, SCOPE_BYTES, Scope};
 use super::engine::{Read, Scan, Span, Tree};
 use super::keys::{self, Index};
-use super::rows::{damaged, from_json};
+use super::rows::damaged;
 use super::txn::Txn;
 use super::{Pace, Units, lists};
 use crate::ids::{WebhookId, WorkspaceId};
@@ -31,7 +31,7 @@ fn by_id(read: &dyn Read, id: &str) -> Result<Option<ApiCall>, StoreError> {
     }
     let Some(key) = calls::find(read, &ring)? else { return Ok(None) };
     let Some(row) = read.get(Tree::Calls, &key)? else { return Ok(None) };
-    let call: ApiCall = from_json(calls::WHAT, &row)?;
+    let call = calls::read(&ring, &row)?;
     Ok(Some(call).filter(|call| call.id == id))
 }
 
@@ -122,9 +122,10 @@ fn list(read: &dyn Read, workspace: WorkspaceId, query: &ApiCallQuery) -> Result
             break;
         }
         let (key, row) = row?;
-        let scope = key.len().checked_sub(RING_BYTES).and_then(|start| key.get(start..start + SCOPE_BYTES));
-        let call: ApiCall = from_json(calls::WHAT, &row)?;
-        if matches(query, &call) && known.has(read, scope.ok_or_else(|| damaged(calls::WHAT))?)? {
+        let ring = key.len().checked_sub(RING_BYTES).and_then(|start| key.get(start..));
+        let ring = ring.ok_or_else(|| damaged(calls::WHAT))?;
+        let call = calls::read(ring, &row)?;
+        if matches(query, &call) && known.has(read, &ring[..SCOPE_BYTES])? {
             if passed < query.offset {
                 passed += 1;
             } else {

@@ -119,6 +119,15 @@ fn id(ring: &[u8], at: DateTime<Utc>) -> String {
     hex::encode([scope, &keys::time(at), rest].concat())
 }
 
+/// A row, with its id.
+pub(super) fn read(ring: &[u8], row: &[u8]) -> Result<ApiCall, StoreError> {
+    let mut call: ApiCall = from_json(WHAT, row)?;
+    if call.id.is_empty() {
+        call.id = id(ring, call.at);
+    }
+    Ok(call)
+}
+
 /// The ring's key that an id names; none where it is no such id.
 pub(super) fn ring_of_id(id: &str) -> Option<Vec<u8>> {
     let bytes = hex::decode(id).ok().filter(|bytes| bytes.len() == RING_BYTES + TIME_BYTES)?;
@@ -138,7 +147,7 @@ pub(super) fn record(txn: &mut Txn<'_>, scope: Scope, call: ApiCall, fold: Fold)
         true => (1, txn.limits().calls_failed_max),
     };
     let ring = &mut counters.rings[usize::from(class)];
-    add(txn, ring_key(scope, class, ring.next), call)?;
+    add(txn, ring_key(scope, class, ring.next), &call)?;
     ring.next += 1;
     for _ in 0..DRIVEN_OUT_MAX {
         if ring.next - ring.first > max {
@@ -150,12 +159,10 @@ pub(super) fn record(txn: &mut Txn<'_>, scope: Scope, call: ApiCall, fold: Fold)
     Ok(())
 }
 
-fn add(txn: &mut Txn<'_>, ring: Vec<u8>, mut call: ApiCall) -> Result<(), StoreError> {
-    if call.id.is_empty() {
-        call.id = id(&ring, call.at);
-    }
+/// Its id is kept only where its key does not tell it.
+fn add(txn: &mut Txn<'_>, ring: Vec<u8>, call: &ApiCall) -> Result<(), StoreError> {
     let place = place(call.workspace_id, call.at);
-    txn.put(Tree::Calls, row_key(&place, &ring), to_json(WHAT, &call)?);
+    txn.put(Tree::Calls, row_key(&place, &ring), to_json(WHAT, call)?);
     let mut row = Writer::new(FORMAT);
     row.raw(&place);
     txn.put(Tree::CallRings, ring, row.finish());
@@ -176,10 +183,10 @@ fn fold_into(txn: &mut Txn<'_>, scope: Scope, counters: Counters, call: &ApiCall
     let ring = ring_key(scope, 0, sequence);
     let Some(key) = find(txn, &ring)? else { return Ok(false) };
     let row = txn.get(Tree::Calls, &key)?.ok_or_else(|| damaged(WHAT))?;
-    let known: ApiCall = from_json(WHAT, &row)?;
+    let known = read(&ring, &row)?;
     txn.remove(Tree::Calls, key);
     let folded = ApiCall { id: known.id, count: known.count + call.count, ..call.clone() };
-    add(txn, ring, folded)?;
+    add(txn, ring, &folded)?;
     Ok(true)
 }
 

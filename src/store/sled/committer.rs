@@ -2,50 +2,34 @@
 //!
 //! gather -> run each unit in one transaction -> sled's transaction -> flush -> sync the file -> answer all
 //!
-//! Work waits for company as long as its pace allows, so that a barrier serves many: an answer that nobody is in a hurry
-//! for causes none of its own for a while.
+//! Work waits for company as long as its pace allows ([`super::inbox`]), so that a barrier serves many: an answer that
+//! nobody is in a hurry for causes none of its own for a while.
 
 use super::engine::SledEngine;
+use super::inbox::Inbox;
 use crate::limits::StoreLimits;
 use crate::store::kv::txn::Txn;
-use crate::store::kv::{Pace, void_leases};
+use crate::store::kv::void_leases;
 use crate::store::{StoreError, Wake};
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 /// Rows of one transaction, beyond which no further unit joins it.
 const ROWS_MAX: usize = 3_000;
 /// Bytes of one transaction, beyond which no further unit joins it.
 const BYTES_MAX: usize = 16 << 20;
-/// Units of one group.
-const UNITS_MAX: usize = 1_024;
-/// Units in no hurry that make a group by themselves.
-const LAZY_MAX: usize = 256;
 
 /// Says how the work ended, once it is known whether it is durable.
-type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-type Work = Box<dyn FnOnce(&mut Txn<'_>) -> Reply + Send>;
-
+pub(super) type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A unit of work that waits.
-pub(super) struct Unit {
-    pace: Pace,
-    run: Work,
-}
-
-impl Unit {
-    pub(super) fn new(pace: Pace, run: impl FnOnce(&mut Txn<'_>) -> Reply + Send + 'static) -> Self {
-        Unit { pace, run: Box::new(run) }
-    }
-}
+pub(super) type Unit = Box<dyn FnOnce(&mut Txn<'_>) -> Reply + Send>;
 
 /// Owns all writes.
 pub(super) struct Committer {
     engine: Arc<SledEngine>,
     file: File,
-    inbox: Receiver<Unit>,
+    inbox: Arc<Inbox<Unit>>,
     wakes: broadcast::Sender<Wake>,
     limits: StoreLimits,
 }
@@ -54,7 +38,7 @@ impl Committer {
     pub(super) fn new(
         engine: Arc<SledEngine>,
         file: File,
-        inbox: Receiver<Unit>,
+        inbox: Arc<Inbox<Unit>>,
         wakes: broadcast::Sender<Wake>,
         limits: StoreLimits,
     ) -> Self {
@@ -71,51 +55,16 @@ impl Committer {
 
     /// Works until nobody can ask for anything any more.
     pub(super) fn run(mut self) {
-        let alarm = Alarm(self.engine.clone());
-        let mut group = Vec::with_capacity(UNITS_MAX);
-        while self.gather(&mut group) {
-            self.commit(&mut group);
+        let alarm = Alarm { engine: self.engine.clone(), inbox: self.inbox.clone() };
+        while let Some(group) = self.inbox.take() {
+            self.commit(group);
         }
         drop(alarm);
     }
 
-    /// Waits for units, and for the company that each of them allows; false at the end.
-    fn gather(&self, group: &mut Vec<Unit>) -> bool {
-        let mut until: Option<Instant> = None;
-        while group.len() < LAZY_MAX {
-            let next = match until {
-                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(until) => self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())),
-            };
-            match next {
-                Ok(unit) if unit.pace == Pace::Now => {
-                    group.push(unit);
-                    break;
-                }
-                Ok(unit) => {
-                    let latest = Instant::now() + self.linger(unit.pace);
-                    until = Some(until.map_or(latest, |until| until.min(latest)));
-                    group.push(unit);
-                }
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return !group.is_empty(),
-            }
-        }
-        group.extend(self.inbox.try_iter().take(UNITS_MAX - group.len()));
-        true
-    }
-
-    fn linger(&self, pace: Pace) -> Duration {
-        match pace {
-            Pace::Now => Duration::ZERO,
-            Pace::Page => Duration::from_micros(self.limits.page_linger_us),
-            Pace::Lazy => Duration::from_millis(self.limits.position_linger_ms),
-        }
-    }
-
-    fn commit(&mut self, group: &mut Vec<Unit>) {
+    fn commit(&mut self, group: Vec<Unit>) {
         let engine = self.engine.clone();
-        let mut units = group.drain(..).peekable();
+        let mut units = group.into_iter().peekable();
         while units.peek().is_some() {
             let mut txn = Txn::new(&*engine, &self.limits);
             let mut replies = Vec::new();
@@ -123,7 +72,7 @@ impl Committer {
                 && txn.bytes() < BYTES_MAX
                 && let Some(unit) = units.next()
             {
-                replies.push((unit.run)(&mut txn));
+                replies.push(unit(&mut txn));
             }
             let durable = self.keep(txn);
             replies.into_iter().for_each(|reply| reply(durable.clone()));
@@ -149,12 +98,18 @@ impl Committer {
 }
 
 /// Notes it if the committer panics: no write would ever be answered again.
-struct Alarm(Arc<SledEngine>);
+struct Alarm {
+    engine: Arc<SledEngine>,
+    inbox: Arc<Inbox<Unit>>,
+}
 
 impl Drop for Alarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail(&"the store's committer has panicked");
+            self.engine.fail(&"the store's committer has panicked");
+            self.inbox.close();
+            // Whoever waits for an answer of these learns that there is none.
+            while self.inbox.take().is_some() {}
         }
     }
 }
