@@ -9,6 +9,7 @@
 mod arrivals;
 mod audit;
 mod behind;
+mod call_rings;
 mod calls;
 mod cleaning;
 mod connections;

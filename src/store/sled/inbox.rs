@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Units of one group.
 const UNITS_MAX: usize = 1_024;
 /// Units in no hurry that make a group by themselves.
-const LAZY_MAX: usize = 256;
+const LAZY_MAX: usize = 512;
 
 /// The units that wait, in the order in which they came. Whoever adds bounds how many there are.
 pub(super) struct Inbox<T> {
