@@ -122,6 +122,7 @@ async fn paced(webhooks: usize) {
         commit(&mut commits, &mut first, feed, 0, index as u64, true);
     }
     first.arrive(&healthy).await;
+    while commits.join_next().await.is_some() {}
 
     let (meter, mut committed) = (Meter::start(), Committed::default());
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / PACED_PER_SECOND);
@@ -129,11 +130,12 @@ async fn paced(webhooks: usize) {
         ticks.tick().await;
         let (index, page) = (number % webhooks, (number / webhooks) as u64);
         commit(&mut commits, &mut committed, &feeds[index], page, number as u64, true);
+        // One after the other, as a feed's pages are.
+        drop(commits.join_next().await);
     }
     let (name, changes) = (counted(webhooks, "healthy webhook", "healthy webhooks"), committed.0.len() as u64);
     print(&format!("{name}: {PACED_PER_SECOND}/s"), &committed.arrive(&healthy).await, &meter);
     println!("{:<44}{:>9} bytes written for each", "", meter.written() / changes);
-    drop(commits.join_all().await);
     world.end().await;
 }
 

@@ -92,3 +92,42 @@ impl<T> Waiting<T> {
         std::mem::replace(&mut self.units, left)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn who_is_in_a_hurry_takes_all_along_in_their_order() {
+        let inbox = Arc::new(Inbox::new());
+        let taker = inbox.clone();
+        let group = std::thread::spawn(move || taker.take());
+        for (unit, linger) in [(1, LONG), (2, LONG), (3, Duration::ZERO)] {
+            inbox.add(unit, linger).unwrap();
+        }
+        assert_eq!(group.join().unwrap(), Some(vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn full_groups_wait_no_longer_and_what_is_left_goes_next() {
+        let inbox = Inbox::new();
+        let count = UNITS_MAX + 6;
+        (0..count).for_each(|unit| inbox.add(unit, LONG).unwrap());
+        assert_eq!(inbox.take(), Some((0..UNITS_MAX).collect()));
+        assert_eq!(inbox.take(), Some((UNITS_MAX..count).collect()));
+        (0..LAZY_MAX).for_each(|unit| inbox.add(unit, LONG).unwrap());
+        assert_eq!(inbox.take().map(|group| group.len()), Some(LAZY_MAX));
+    }
+
+    #[test]
+    fn after_the_end_what_waits_is_handed_out_and_nothing_taken() {
+        let inbox = Inbox::new();
+        inbox.add(1, LONG).unwrap();
+        inbox.close();
+        assert_eq!(inbox.add(2, Duration::ZERO), Err(2));
+        assert_eq!((inbox.take(), inbox.take()), (Some(vec![1]), None));
+    }
+}
