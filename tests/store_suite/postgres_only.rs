@@ -68,7 +68,7 @@ async fn a_listener_whose_connection_broke_says_so_and_hears_again() {
 /// Ends connections of a test's stores, as an operator or a cut network does.
 async fn terminate(schema: &Schema, which: &str) {
     let end = format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{}' AND {which}",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{}' AND ({which})",
         schema.name
     );
     schema.client().await.batch_execute(&end).await.unwrap();

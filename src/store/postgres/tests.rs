@@ -28,7 +28,8 @@ async fn no_statement_reads_through_a_table() {
     tokio::spawn(connection);
     for tree in Tree::ALL {
         let is_dated = matches!(super::layout::shape(*tree), super::layout::Shape::Dated(_));
-        let (column, value) = if is_dated { (", day", ", 20000 + n % 3") } else { ("", "") };
+        let today = ", floor(extract(epoch FROM now()) / 86400)::int4 + n % 3";
+        let (column, value) = if is_dated { (", day", today) } else { ("", "") };
         let fill = format!(
             "INSERT INTO {schema}.{} (home, k, v{column}) SELECT n % 7, decode(lpad(to_hex(n), 40, '0'), 'hex'), \
              '\\x00'{value} FROM generate_series(1, {ROWS}) AS n",
@@ -37,10 +38,12 @@ async fn no_statement_reads_through_a_table() {
         client.batch_execute(&fill).await.unwrap();
     }
     client.batch_execute(&format!("ANALYZE {schema}.locks")).await.unwrap();
+    let today = "SELECT floor(extract(epoch FROM now()) / 86400)::int4";
+    let day: i32 = client.query_one(today, &[]).await.unwrap().get(0);
     for tree in Tree::ALL {
         client.batch_execute(&format!("ANALYZE {schema}.{}", tree.name())).await.unwrap();
         let statements = Statements::new(&schema, *tree);
-        let (home, day, limit): (i16, i32, i64) = (3, 20_000, 8);
+        let (home, limit): (i16, i64) = (3, 8);
         let (key, end) = (vec![0_u8; 19], [vec![0_u8; 18], vec![9]].concat());
         let (homes, keys, days) = (vec![home], vec![key.clone()], vec![day]);
         let dated = statements.get.contains("$3");
@@ -62,8 +65,8 @@ async fn no_statement_reads_through_a_table() {
         for plan in plans {
             let on_tables = plan.lines().filter(|line| line.contains("Scan") && !line.contains("Function Scan"));
             for line in on_tables {
-                // What no partition is for is empty, and read through because of that.
-                let is_empty_rest = line.contains("_other");
+                // Days without rows, and what no day is for, are empty, and read through because of that.
+                let is_empty_rest = line.contains("_other") || line.contains(&format!("_{}", day + 3));
                 assert!(line.contains("Index") || line.contains("Bitmap") || is_empty_rest, "{}:\n{plan}", tree.name());
             }
         }
