@@ -95,6 +95,8 @@ pub struct Settings {
     pub store_schema: String,
     /// Certificates that are trusted for PostgreSQL in place of the machine's, in PEM.
     pub store_ca_file: Option<PathBuf>,
+    /// Whether it is forgotten that everything was moved away from the store.
+    pub store_reopen_moved: bool,
     /// API key of the first workspace; made at first start where none is set.
     pub api_key: Option<Secret>,
     /// Signing secret of the first workspace; made at first start where none is set.
@@ -135,6 +137,7 @@ impl Default for Settings {
             store: StoreKind::default(),
             store_schema: "anyhook".to_owned(),
             store_ca_file: None,
+            store_reopen_moved: false,
             api_key: None,
             workspace_secret: None,
             master_key: None,
@@ -211,6 +214,7 @@ impl Settings {
             "data_dir" => self.data_dir = PathBuf::from(text),
             "store.backend" => self.store = store_kind(text, name)?,
             "store.schema" => self.store_schema = text.to_owned(),
+            "store.reopen_moved" => self.store_reopen_moved = value.as_bool().unwrap_or_default(),
             "store.ca_file" => self.store_ca_file = Some(PathBuf::from(text)),
             "api_key" => self.api_key = Some(value::secret(text, 16).map_err(|expected| invalid(name, expected))?),
             "workspace_secret" => {

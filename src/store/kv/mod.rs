@@ -31,6 +31,7 @@ mod listings;
 mod lists;
 mod log;
 mod marks;
+pub(crate) mod moves;
 mod notifications;
 mod pages;
 mod progress;
@@ -47,7 +48,8 @@ mod webhooks;
 mod workspaces;
 
 pub(crate) use keys::index_owner_at;
-pub(crate) use leases::void_leases;
+pub(crate) use leases::{alive, successors, void_leases};
+pub(crate) use workspaces::read_workspace;
 
 use super::{Store, StoreError, Wake};
 use chrono::{DateTime, Utc};
