@@ -111,7 +111,7 @@ fn keep(txn: &mut Txn<'_>, duty: Duty, shard: ShardId, held: Held) {
 }
 
 /// Sees that a fence is still good.
-pub(super) fn check(read: &dyn Read, fence: Fence) -> Result<(), StoreError> {
+pub(crate) fn check(read: &dyn Read, fence: Fence) -> Result<(), StoreError> {
     if held(read, fence.duty, fence.shard)?.epoch == fence.epoch { Ok(()) } else { Err(StoreError::Fenced(fence)) }
 }
 

@@ -48,6 +48,8 @@ mod webhooks;
 mod workspaces;
 
 pub(crate) use keys::index_owner_at;
+#[cfg(test)]
+pub(crate) use leases::check as check_fence;
 pub(crate) use leases::{alive, successors, void_leases};
 pub(crate) use workspaces::read_workspace;
 
