@@ -2,24 +2,29 @@
 
 use crate::program::{Place, migrate, text};
 use crate::rows::{all_rows, fill, rows};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Kills in a row, before a move is let go to its end.
 const KILLS: usize = 5;
 
+/// Lets a process live for a while; true if it ended by itself.
+fn lives_until(child: &mut Child, length: Duration) -> bool {
+    let end = Instant::now() + length;
+    while Instant::now() < end && child.try_wait().unwrap().is_none() {
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    child.try_wait().unwrap().is_some()
+}
+
 /// Kills moves after random times, and answers what the last one, which was not killed, said.
 fn killed_and_ended(mut command: impl FnMut() -> Command) -> String {
     let mut random = fastrand::Rng::new();
     for _ in 0..KILLS {
         let mut child = command().spawn().unwrap();
-        let end = Instant::now() + Duration::from_millis(random.u64(30..500));
-        while Instant::now() < end && child.try_wait().unwrap().is_none() {
-            thread::park_timeout(Duration::from_millis(5));
-        }
-        let ended = child.try_wait().unwrap();
-        assert!(ended.is_none(), "it ended before it was killed: {ended:?}, {:?}", child.wait_with_output());
+        let is_over = lives_until(&mut child, Duration::from_millis(random.u64(30..500)));
+        assert!(!is_over, "it ended before it was killed: {:?}", child.wait_with_output());
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -68,7 +73,8 @@ fn from_postgres() {
 pub(crate) fn break_off(from: &Place, to: &Place, master_key: Option<&str>) {
     for tries in 1..30 {
         let mut child = migrate(from, to, &["--set", "store.move_rows_max=1"], master_key).spawn().unwrap();
-        thread::park_timeout(Duration::from_millis(100 * tries));
+        let is_over = lives_until(&mut child, Duration::from_millis(100 * tries));
+        assert!(!is_over, "it ended before it was killed: {:?}", child.wait_with_output());
         child.kill().unwrap();
         child.wait().unwrap();
         if all_rows(to).get("meta").is_some_and(|meta| meta.contains_key(&b"move"[..])) {

@@ -29,11 +29,10 @@ pub(crate) struct Begun {
 pub(crate) async fn begin(source: &dyn Side, target: &dyn Side, new: Move) -> Result<Begun, MoveError> {
     unused(source, &new.from).await?;
     unused(target, &new.to).await?;
-    let Some(store_key) = source.get(Tree::Meta, b"store_key").await? else {
-        return Err(MoveError::Nothing(new.from));
-    };
+    let workspaces = source.part(Tree::Workspaces, None).await?.rows;
+    let Some((first, _)) = workspaces.first() else { return Err(MoveError::Nothing(new.from)) };
     let new = Move {
-        source: hex::encode(&Sha256::digest(&store_key)[..NAME_BYTES]),
+        source: hex::encode(&Sha256::digest(first)[..NAME_BYTES]),
         source_leases: leases(source).await?.1,
         state: MoveState::Arriving(Checkpoint::default()),
         ..new
