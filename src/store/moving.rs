@@ -89,8 +89,8 @@ pub(crate) trait Side: Send + Sync {
     /// `store.move_rows_max` rows of together `store.move_bytes_max` bytes, or one row.
     async fn part(&self, tree: Tree, after: Option<&[u8]>) -> Result<Part, StoreError>;
 
-    /// The value of a key.
-    async fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError>;
+    /// The row of the move that this store remembers.
+    async fn move_row(&self) -> Result<Option<Value>, StoreError>;
 
     /// Writes rows, all or nothing. They are durable when this returns.
     async fn keep(&self, batch: Batch) -> Result<(), StoreError>;
@@ -99,7 +99,7 @@ pub(crate) trait Side: Send + Sync {
     async fn nodes_time(&self) -> Result<Option<DateTime<Utc>>, StoreError>;
 }
 
-/// How far it is told how things go.
+/// Is told how things go.
 pub(crate) trait Watch: Sync {
     /// So many rows more were copied, or read, of this tree.
     fn went(&self, tree: Tree, rows: u64, bytes: u64);

@@ -2,7 +2,7 @@
 
 use crate::killed::break_off;
 use crate::program::{Place, Running, done, migrate, refused};
-use crate::rows::{fill, rows};
+use crate::rows::{fill, in_database, rows};
 
 fn has(told: &str, parts: &[&str]) {
     for part in parts {
@@ -117,4 +117,28 @@ fn what_is_no_store_is_refused_by_name() {
     assert!(!told.contains("hunter2"), "{told}");
     let unset = Place { name: "postgres".to_owned(), ..Place::sled() };
     has(&refused(&mut migrate(&nothing, &unset, &[], None)), &["ANYHOOK_STORE"]);
+}
+
+/// A node that had been stopped, and is woken while its store is moved, writes nothing there.
+#[test]
+#[ignore = "needs DATABASE_URL: tests/with_postgres.sh sets it"]
+fn writers_are_kept_from_a_database_while_it_is_moved() {
+    let (first, database, to) = (Place::sled(), Place::postgres(), Place::sled());
+    first.start_once();
+    fill(&first, 3_000);
+    let key = first.master_key();
+    done(&mut migrate(&first, &database, &[], None));
+    // What every unit of a node's work begins with.
+    let begins = || {
+        let begin =
+            format!("SELECT 1 FROM {}.locks WHERE id = 1 FOR UPDATE NOWAIT", database.schema.as_ref().unwrap().0);
+        in_database(|client: tokio_postgres::Client| async move { client.execute(&begin, &[]).await.is_ok() })
+    };
+    assert!(begins());
+    let mut child = migrate(&database, &to, &["--set", "store.move_rows_max=1"], Some(&key)).spawn().unwrap();
+    while begins() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended, and nobody was kept away");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -161,7 +161,7 @@ pub(crate) async fn finish(
 
 /// The move that a store remembers.
 async fn row(side: &dyn Side) -> Result<Option<Move>, StoreError> {
-    side.get(Tree::Meta, moves::MOVE).await?.map(|row| moves::decode(&row)).transpose()
+    side.move_row().await?.map(|row| moves::decode(&row)).transpose()
 }
 
 /// A store's leases, and a name for how they are.

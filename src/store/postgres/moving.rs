@@ -5,10 +5,11 @@
 //! between. It also keeps two moves of one source apart.
 
 use super::failure::told;
-use super::layout::{Dated, Shape, home, shape};
+use super::layout::home;
 use super::{Client, Database, PostgresOptions, StoreError, kept_days, schema, time, writing};
 use crate::limits::StoreLimits;
 use crate::store::kv::engine::{Batch, Tree, Value};
+use crate::store::kv::moves::MOVE;
 use crate::store::moving::{Part, Side};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -109,15 +110,11 @@ impl Side for PostgresSide {
         Ok(Part { rows: rows.collect(), last: last.unwrap_or_default() })
     }
 
-    async fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        // A day is none of what there is one of, which is all that is asked for by its key.
-        if shape(tree) == Shape::Dated(Dated::Key) {
-            return Err(StoreError::Unreadable(format!("{} are not found by their keys alone", tree.name())));
-        }
-        let home = home(tree, key).unwrap_or_default();
+    async fn move_row(&self) -> Result<Option<Value>, StoreError> {
+        let home = home(Tree::Meta, MOVE).unwrap_or_default();
         let row = async {
-            let statement = self.client.prepare_cached(&self.database.statements[tree.index()].get).await?;
-            self.client.query_opt(&statement, &[&home, &key]).await
+            let statement = self.client.prepare_cached(&self.database.statements[Tree::Meta.index()].get).await?;
+            self.client.query_opt(&statement, &[&home, &MOVE]).await
         };
         let row = self.database.answered(row).await.map_err(told)?;
         Ok(row.map(|row| Value::from(row.get::<_, &[u8]>(0))))

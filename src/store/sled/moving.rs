@@ -5,6 +5,7 @@ use super::{FILE, open};
 use crate::limits::StoreLimits;
 use crate::store::StoreError;
 use crate::store::kv::engine::{Batch, Read, Scan, Span, Tree, Value};
+use crate::store::kv::moves::MOVE;
 use crate::store::moving::{Part, Side};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -50,7 +51,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// The rows behind a key that may be in one part.
-pub(in crate::store) fn part(
+fn part(
     read: &dyn Read,
     tree: Tree,
     after: Option<&[u8]>,
@@ -78,8 +79,8 @@ impl Side for SledSide {
         blocking(move || part(&*engine, tree, after.as_deref(), rows_max, bytes_max)).await
     }
 
-    async fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        self.engine.get(tree, key)
+    async fn move_row(&self) -> Result<Option<Value>, StoreError> {
+        self.engine.get(Tree::Meta, MOVE)
     }
 
     async fn keep(&self, batch: Batch) -> Result<(), StoreError> {
