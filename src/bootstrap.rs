@@ -45,6 +45,9 @@ pub enum BootstrapError {
         "with PostgreSQL as the store every node needs the same master key: set ANYHOOK_MASTER_KEY, made once by: openssl rand -base64 32"
     )]
     NoMasterKey,
+    /// What is sealed cannot be opened without its key.
+    #[error("the master key is not known: set ANYHOOK_MASTER_KEY to the one that the source's nodes have")]
+    UnknownMasterKey,
     /// No random bytes.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
@@ -88,6 +91,20 @@ pub fn master_key(settings: &Settings, random: &Random) -> Result<Zeroizing<[u8;
             Ok(key)
         }
     }
+}
+
+/// The master key of a store that is there already: from the settings, else from one of these data directories. None is
+/// made.
+pub fn known_master_key(settings: &Settings, directories: &[&Path]) -> Result<Zeroizing<[u8; 32]>, BootstrapError> {
+    if let Some(key) = &settings.master_key {
+        return Ok(Vault::parse_key(key.reveal())?);
+    }
+    for directory in directories {
+        if let Some(key) = read_key(&directory.join(MASTER_KEY_FILE))? {
+            return Ok(key);
+        }
+    }
+    Err(BootstrapError::UnknownMasterKey)
 }
 
 /// The 32 bytes that a store's keyed hashes start from, if it is new.

@@ -1,7 +1,9 @@
 //! The command line.
 
 mod demo;
+mod given;
 mod integrations;
+mod migrate;
 pub(crate) mod output;
 mod serve;
 mod signals;
@@ -32,6 +34,7 @@ enum Command {
     Simulator(simulator::Arguments),
     Verify(verify::Arguments),
     Integrations(integrations::Arguments),
+    Migrate(migrate::Arguments),
 }
 
 /// Why a command failed: one line that says what to do.
@@ -58,6 +61,9 @@ enum CliError {
     /// The payload cannot be checked.
     #[error(transparent)]
     NotAPayload(#[from] crate::verify::NotAPayload),
+    /// Nothing was moved, or not all of it.
+    #[error(transparent)]
+    Move(#[from] crate::store::moving::MoveError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {error}; give another address with --listen, port 0 for a free one")]
     Listen { address: SocketAddr, error: std::io::Error },
@@ -75,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Simulator(arguments) => block_on(simulator::run(arguments)),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Integrations(arguments) => integrations::run(&arguments),
+        Command::Migrate(arguments) => block_on(migrate::run(arguments)),
     };
     match result {
         Ok(code) => code,

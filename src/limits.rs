@@ -294,6 +294,10 @@ limits! {
         write_deadline_ms: u64 = 30_000,
         /// How often a node looks for itself for what others have done, besides being told, in milliseconds.
         look_every_ms: u64 = 300_000,
+        /// Rows that a move to another store copies in one transaction.
+        move_rows_max: usize = 4_096,
+        /// Bytes of rows that a move copies in one transaction, but for a row that is larger by itself.
+        move_bytes_max: usize = 8 << 20,
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// The embedded store's place in the data directory.
-const STORE_DIRECTORY: &str = "store";
+pub(crate) const STORE_DIRECTORY: &str = "store";
 
 /// Why a server could not be started, or ended.
 #[derive(Debug, Error)]
@@ -44,6 +44,9 @@ pub enum ServerError {
     /// The store cannot be opened, or has failed.
     #[error("the store has failed: {0}")]
     Store(#[from] StoreError),
+    /// A move keeps nodes from the store.
+    #[error("this store is not to be worked on: {0}")]
+    Moved(String),
     /// The database's URL is none.
     #[error("ANYHOOK_STORE must be {0}")]
     Database(#[from] WrongUrl),
@@ -89,6 +92,7 @@ impl Server {
         }
         let vault = Vault::new(&*bootstrap::master_key(settings, &random)?, random.clone());
         let store = open(settings).await?;
+        settle(&*store, settings).await?;
         let (_, made) = bootstrap::workspace(&*store, &vault, &clock, &random, settings).await?;
         let guards = Guards {
             destinations: Guard::new(settings.destinations_allow.clone())
@@ -189,6 +193,16 @@ async fn open(settings: &Settings) -> Result<Arc<dyn Store>, ServerError> {
     // Opening reads the whole file, which takes a while where much is kept.
     let opened = tokio::task::spawn_blocking(move || SledStore::open(&directory, &limits));
     Ok(Arc::new(opened.await??))
+}
+
+/// Sees that no move keeps nodes from the store.
+async fn settle(store: &dyn Store, settings: &Settings) -> Result<(), ServerError> {
+    if settings.store_reopen_moved
+        && let Some(row) = store.reopen_moved().await?
+    {
+        tracing::warn!(to = row.to, id = row.id, "it is forgotten that everything was moved away from this store");
+    }
+    store.unsettled_move().await?.map_or(Ok(()), |row| Err(ServerError::Moved(row.refusal())))
 }
 
 /// An address that can be connected to: one that stands for all of the machine's is reached by loopback.

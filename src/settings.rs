@@ -99,6 +99,8 @@ pub struct Settings {
     pub store_ca_file: Option<PathBuf>,
     /// What this node does.
     pub roles: Roles,
+    /// Whether it is forgotten that everything was moved away from the store.
+    pub store_reopen_moved: bool,
     /// API key of the first workspace; made at first start where none is set.
     pub api_key: Option<Secret>,
     /// Signing secret of the first workspace; made at first start where none is set.
@@ -140,6 +142,7 @@ impl Default for Settings {
             store_schema: "anyhook".to_owned(),
             store_ca_file: None,
             roles: Roles::default(),
+            store_reopen_moved: false,
             api_key: None,
             workspace_secret: None,
             master_key: None,
@@ -217,6 +220,7 @@ impl Settings {
             "roles" => self.roles = Roles::parse(value).map_err(|expected| invalid(name, expected))?,
             "store.backend" => self.store = store_kind(text, name)?,
             "store.schema" => self.store_schema = text.to_owned(),
+            "store.reopen_moved" => self.store_reopen_moved = value.as_bool().unwrap_or_default(),
             "store.ca_file" => self.store_ca_file = Some(PathBuf::from(text)),
             "api_key" => self.api_key = Some(value::secret(text, 16).map_err(|expected| invalid(name, expected))?),
             "workspace_secret" => {

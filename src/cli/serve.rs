@@ -1,20 +1,16 @@
 //! `anyhook serve`: the server.
 
 use super::CliError;
+use super::given;
 use super::signals::stop_asked;
 use crate::bootstrap::Made;
 use crate::server::Server;
 use crate::settings::{Settings, StoreKind};
 use crate::telemetry;
 use clap::Args;
-use std::env;
-use std::fs;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// Bytes of a settings file that are read.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -58,22 +54,7 @@ pub(super) struct Arguments {
     check: bool,
 }
 
-pub(super) fn settings(arguments: &Arguments) -> Result<Settings, CliError> {
-    let file = arguments.config.as_deref().map(|path| {
-        let unreadable = |error| CliError::Unreadable { name: path.display().to_string(), error };
-        if fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES_MAX {
-            return Err(CliError::Usage(format!("{} is larger than a settings file can be", path.display())));
-        }
-        fs::read_to_string(path).map_err(unreadable)
-    });
-    let file = file.transpose()?;
-    let environment =
-        env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
-    Ok(Settings::load(file.as_deref(), environment, &flags(arguments)?)?)
-}
-
-/// The flags that were given, as paths and values; `--set` after the others.
-fn flags(arguments: &Arguments) -> Result<Vec<(String, String)>, CliError> {
+fn settings(arguments: &Arguments) -> Result<Settings, CliError> {
     let named = [
         ("listen", &arguments.listen),
         ("data_dir", &arguments.data_dir),
@@ -82,12 +63,7 @@ fn flags(arguments: &Arguments) -> Result<Vec<(String, String)>, CliError> {
         ("log.filter", &arguments.log),
         ("log.format", &arguments.log_format),
     ];
-    let named = named.into_iter().filter_map(|(path, value)| Some(Ok((path.to_owned(), value.clone()?))));
-    let set = arguments.set.iter().map(|pair| match pair.split_once('=') {
-        Some((path, value)) => Ok((path.trim().to_owned(), value.to_owned())),
-        None => Err(CliError::Usage(format!("--set {pair}: write it as path=value, such as poll.runs_max=128"))),
-    });
-    named.chain(set).collect()
+    given::settings(arguments.config.as_deref(), &named, &arguments.set)
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {

@@ -33,6 +33,7 @@ const OWN: &[(&str, Kind)] = &[
     ("store.schema", Kind::Text),
     ("store.ca_file", Kind::Text),
     ("roles", Kind::Texts),
+    ("store.reopen_moved", Kind::Flag),
     ("api_key", Kind::Text),
     ("workspace_secret", Kind::Text),
     ("master_key", Kind::Text),

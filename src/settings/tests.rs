@@ -103,7 +103,7 @@ fn an_unreadable_value_is_refused_by_name_and_not_repeated() {
         ),
         (load("", &[("ANYHOOK_PUBLIC_URL", "ftp://x")], &[]), "ANYHOOK_PUBLIC_URL must be an http or https URL"),
         (load("", &[("ANYHOOK_LOG_FORMAT", "xml")], &[]), "ANYHOOK_LOG_FORMAT must be text or json"),
-        (load("", &[("ANYHOOK_STORE", "mysql")], &[]), "ANYHOOK_STORE must be sled or memory"),
+        (load("", &[("ANYHOOK_STORE", "mysql")], &[]), "ANYHOOK_STORE must be sled, memory, or a URL"),
         (load("", &[("ANYHOOK_STORE", "postgres://db:port/x")], &[]), "ANYHOOK_STORE must be a PostgreSQL URL"),
         (
             load("", &[("ANYHOOK_STORE", "postgres://db/x"), ("ANYHOOK_STORE_SCHEMA", "a-b")], &[]),

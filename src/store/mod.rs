@@ -20,12 +20,14 @@ mod destination;
 mod feed;
 mod insight;
 mod kept;
-mod kv;
+pub(crate) mod kv;
 mod lease;
 mod list;
 mod listing;
 mod log;
 mod memory;
+mod moves;
+pub(crate) mod moving;
 mod notification;
 mod payload_version;
 mod postgres;
@@ -57,13 +59,16 @@ pub use list::{ListOrder, ListPage, ListSort};
 pub use listing::{JobMode, JobState, ListingCommit, ListingJob, ListingTally, Listings, PaceMark};
 pub use log::{ArrivalCommit, ArrivalFeed, Arrived, DeliveryKey, Log, LogHead, TRIM_PAGES_MAX};
 pub use memory::MemoryStore;
+pub use moves::{Checkpoint, Move, MoveState, Moves};
 pub use notification::{
     Notification, NotificationDetails, NotificationEvent, NotificationQuery, Notifications, PlacedNotification,
 };
 pub use payload_version::PayloadVersion;
+pub(crate) use postgres::PostgresSide;
 pub use postgres::{PostgresOptions, PostgresStore, WrongUrl};
 pub use replay::{Replay, ReplayPart, ReplayState, ReplayStep, Replays};
 pub use signing_secrets::{FormerSecret, SigningSecrets};
+pub(crate) use sled::SledSide;
 pub use sled::SledStore;
 pub use sweep::{Sweep, SweepCommit, SweepPhase, Sweeps};
 pub use webhook::{NewWebhook, Registered, Webhook, WebhookKind, WebhookQuery, Webhooks};
@@ -112,6 +117,7 @@ pub trait Store:
     + Insights
     + Destinations
     + Leases
+    + Moves
     + Send
     + Sync
     + 'static

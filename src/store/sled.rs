@@ -7,6 +7,7 @@
 
 mod committer;
 mod engine;
+mod moving;
 
 use super::kv::engine::Read;
 use super::kv::queue::Queue;
@@ -16,6 +17,7 @@ use super::{StoreError, Wake};
 use crate::limits::StoreLimits;
 use committer::Committer;
 use engine::SledEngine;
+pub(crate) use moving::SledSide;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
@@ -26,6 +28,8 @@ use tokio::sync::{broadcast, watch};
 /// How often sled writes out what nobody waits for, in milliseconds. Segments that it reuses meanwhile are safe against a
 /// loss of power only after that.
 const FLUSH_EVERY_MS: u64 = 100;
+/// sled's file in its directory.
+const FILE: &str = "db";
 
 /// A store on disk.
 pub struct SledStore {
@@ -49,17 +53,7 @@ impl SledStore {
     /// - Leases of processes before this one are void: only one at a time can open it.
     /// - It blocks while sled reads its file, about a second for every 400 MB.
     pub fn open(path: &Path, limits: &StoreLimits) -> Result<Self, StoreError> {
-        let config = sled::Config::new()
-            .path(path)
-            .cache_capacity(limits.cache_bytes)
-            .mode(sled::Mode::LowSpace)
-            .flush_every_ms(Some(FLUSH_EVERY_MS));
-        let database = config.open().map_err(|error| cannot_open(path, &error))?;
-        let engine = Arc::new(SledEngine::new(database).map_err(|error| cannot_open(path, &error))?);
-        // A sync acts on the file, not on the descriptor, so that sled's own writes are synced by it too.
-        let file = File::open(path.join("db")).map_err(|error| cannot_open(path, &error))?;
-        File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| cannot_open(path, &error))?;
-
+        let (engine, file) = open(path, limits)?;
         let wakes = broadcast::Sender::new(WAKES_MAX);
         let queue = Queue::new(limits);
         let mut committer = Committer::new(engine.clone(), file, queue.inbox(), wakes.clone(), limits.clone());
@@ -73,6 +67,21 @@ impl SledStore {
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
         self.engine.disk_bytes()
     }
+}
+
+/// Opens sled, for this process alone, and its file for syncing.
+fn open(path: &Path, limits: &StoreLimits) -> Result<(Arc<SledEngine>, File), StoreError> {
+    let config = sled::Config::new()
+        .path(path)
+        .cache_capacity(limits.cache_bytes)
+        .mode(sled::Mode::LowSpace)
+        .flush_every_ms(Some(FLUSH_EVERY_MS));
+    let database = config.open().map_err(|error| cannot_open(path, &error))?;
+    let engine = Arc::new(SledEngine::new(database).map_err(|error| cannot_open(path, &error))?);
+    // A sync acts on the file, not on the descriptor, so that sled's own writes are synced by it too.
+    let file = File::open(path.join(FILE)).map_err(|error| cannot_open(path, &error))?;
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| cannot_open(path, &error))?;
+    Ok((engine, file))
 }
 
 fn cannot_open(path: &Path, error: &dyn fmt::Display) -> StoreError {

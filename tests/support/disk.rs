@@ -398,6 +398,17 @@ impl Feeds for EngineStore {
     }
 }
 
+#[async_trait]
+impl Moves for EngineStore {
+    async fn unsettled_move(&self) -> Result<Option<Move>, StoreError> {
+        self.call(false, self.disk.store.unsettled_move()).await
+    }
+
+    async fn reopen_moved(&self) -> Result<Option<Move>, StoreError> {
+        self.call(true, self.disk.store.reopen_moved()).await
+    }
+}
+
 impl Store for EngineStore {
     fn wakes(&self) -> broadcast::Receiver<Wake> {
         self.disk.store.wakes()

@@ -4,7 +4,7 @@ use super::engine::{Read, Tree, Value};
 use super::keys::{self, FromKey};
 use super::rows::{Reader, Writer, damaged};
 use super::txn::Txn;
-use super::{Domain, Pace, Units};
+use super::{Domain, Pace, Units, moves};
 use crate::ids::NodeId;
 use crate::store::{Duty, Fence, Heartbeat, Leases, LiveNode, Pause, SHARDS, ShardId, StoreError};
 use async_trait::async_trait;
@@ -111,7 +111,7 @@ fn keep(txn: &mut Txn<'_>, duty: Duty, shard: ShardId, held: Held) {
 }
 
 /// Sees that a fence is still good.
-pub(super) fn check(read: &dyn Read, fence: Fence) -> Result<(), StoreError> {
+pub(crate) fn check(read: &dyn Read, fence: Fence) -> Result<(), StoreError> {
     if held(read, fence.duty, fence.shard)?.epoch == fence.epoch { Ok(()) } else { Err(StoreError::Fenced(fence)) }
 }
 
@@ -131,6 +131,7 @@ fn lives(read: &dyn Read) -> Result<BTreeMap<NodeId, Life>, StoreError> {
 }
 
 fn heartbeat(txn: &mut Txn<'_>, node: NodeId, life: Life, now: DateTime<Utc>) -> Result<Heartbeat, StoreError> {
+    moves::check(txn)?;
     txn.put(Tree::Nodes, node.as_bytes().to_vec(), life.encode());
     let mut nodes = lives(txn)?;
     for (id, _) in nodes.extract_if(.., |_, life| life.is_long_over(now)) {
@@ -162,6 +163,7 @@ fn take(
     now: DateTime<Utc>,
 ) -> Result<Vec<Fence>, StoreError> {
     lock(txn, shards.iter().map(|(_, shard)| *shard))?;
+    moves::check(txn)?;
     let lives = lives(txn)?;
     let is_alive = |node: NodeId| lives.get(&node).is_some_and(|life| life.is_alive(now));
     let mut taken = Vec::with_capacity(shards.len());
@@ -205,6 +207,22 @@ fn leave(txn: &mut Txn<'_>, node: Option<NodeId>) -> Result<(), StoreError> {
     };
     gone.iter().for_each(|node| txn.remove(Tree::Nodes, node.as_bytes().to_vec()));
     Ok(())
+}
+
+/// The nodes that live, and until when they do unless they tell again.
+pub(crate) fn alive(read: &dyn Read, now: DateTime<Utc>) -> Result<Vec<(NodeId, DateTime<Utc>)>, StoreError> {
+    let lives = lives(read)?.into_iter().filter(|(_, life)| life.is_alive(now));
+    Ok(lives.map(|(id, life)| (id, life.until)).collect())
+}
+
+/// The rows that a store begins with whose work was done by another before: each epoch follows that store's, so that no
+/// fence is shown a second time, in whatever store.
+pub(crate) fn successors(read: &dyn Read) -> Result<Vec<(Vec<u8>, Value)>, StoreError> {
+    let rows = all().map(|(duty, shard)| {
+        let epoch = held(read, duty, shard)?.epoch + 1;
+        Ok((keys::lease(duty, shard), Held { epoch, by: None }.encode()))
+    });
+    rows.collect()
 }
 
 /// Ends all leases: for an engine that one process at a time can open, when it has been opened.

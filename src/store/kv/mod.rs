@@ -34,6 +34,7 @@ mod listings;
 mod lists;
 mod log;
 mod marks;
+pub(crate) mod moves;
 mod notifications;
 mod pages;
 mod progress;
@@ -50,7 +51,10 @@ mod webhooks;
 mod workspaces;
 
 pub(crate) use keys::index_owner_at;
-pub(crate) use leases::void_leases;
+#[cfg(test)]
+pub(crate) use leases::check as check_fence;
+pub(crate) use leases::{alive, successors, void_leases};
+pub(crate) use workspaces::read_workspace;
 
 use super::{Store, StoreError, Wake};
 use chrono::{DateTime, Utc};

@@ -16,7 +16,7 @@ use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
     ApiCall, Beside, ChangeCounts, Connection, DeliveryState, Duty, Feed, FeedHealth, FeedState, Fence, Figures, Kept,
-    Lags, LedgerEntry, ListingJob, LogHead, Missed, Notification, Pause, Position, Progress, Replay, ReplayState,
+    Lags, LedgerEntry, ListingJob, LogHead, Missed, Move, Notification, Pause, Position, Progress, Replay, ReplayState,
     Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
@@ -103,6 +103,8 @@ fn json_rows_of_version_1_are_read() {
     json::<FeedState>("feed_state");
     json::<ListingJob>("listing_job");
     json::<ApiCall>("api_call");
+    json::<Move>("move");
+    json::<Move>("move_left");
     let state: FeedState = rows::from_json("feed state", &kept("feed_state")).unwrap();
     assert!(matches!(state.health, FeedHealth::Unhealthy { is_credential: true, .. }));
     let feed: Feed = rows::from_json("feed", &kept("feed")).unwrap();

@@ -2,9 +2,9 @@
 
 use super::engine::{Read, Tree};
 use super::keys::{FromKey, Index};
-use super::rows::{Reader, Writer, damaged, load, save};
+use super::rows::{Reader, Writer, damaged, from_json, load, save};
 use super::txn::Txn;
-use super::{Domain, Pace, Units, lists};
+use super::{Domain, Pace, Units, lists, moves};
 use crate::ids::WorkspaceId;
 use crate::store::{StoreError, Wake, Workspace, Workspaces};
 use async_trait::async_trait;
@@ -21,6 +21,11 @@ pub(super) fn store_key(txn: &mut Txn<'_>, fresh: [u8; 32]) -> Result<[u8; 32], 
     row.raw(&fresh);
     txn.put(Tree::Meta, STORE_KEY, row.finish());
     Ok(fresh)
+}
+
+/// The workspace of a row.
+pub(crate) fn read_workspace(row: &[u8]) -> Result<Workspace, StoreError> {
+    from_json(WHAT, row)
 }
 
 pub(super) fn workspace(read: &dyn Read, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
@@ -47,6 +52,7 @@ fn insert(txn: &mut Txn<'_>, new: &Workspace) -> Result<(), StoreError> {
 
 /// Adds a workspace where there is none.
 fn insert_first(txn: &mut Txn<'_>, new: &Workspace) -> Result<(), StoreError> {
+    moves::check(txn)?;
     let any = txn.prefix(Tree::Workspaces, &[]).next().transpose()?;
     if any.is_some() { Err(StoreError::Exists(WHAT)) } else { insert(txn, new) }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 use thiserror::Error;
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How the database tells nodes that it sees as one: by the start of this name.
@@ -62,6 +62,26 @@ impl PostgresOptions {
             return Err(WrongUrl::Schema);
         }
         Ok(PostgresOptions { config, schema: schema.to_owned(), ca_file })
+    }
+}
+
+impl PostgresOptions {
+    /// The database without its password, for people.
+    pub fn place(&self) -> String {
+        let host = |host: &Host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        };
+        let hosts: Vec<String> = self.config.get_hosts().iter().map(host).collect();
+        let name = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default();
+        let ports = self.config.get_ports();
+        let port = if let [port] = ports { format!(":{port}") } else { String::new() };
+        format!("postgres://{}{port}/{name} (schema {})", hosts.join(","), self.schema)
+    }
+
+    /// The statement that takes away all that is kept there.
+    pub fn drop_statement(&self) -> String {
+        format!("DROP SCHEMA {} CASCADE", self.schema)
     }
 }
 

@@ -11,6 +11,7 @@ mod endpoint;
 mod failure;
 mod layout;
 mod locks;
+mod moving;
 mod reading;
 mod schema;
 mod sql;
@@ -22,6 +23,7 @@ mod writing;
 mod tests;
 
 pub use endpoint::{PostgresOptions, WrongUrl};
+pub(crate) use moving::PostgresSide;
 
 use super::kv::engine::Read;
 use super::kv::queue::Queue;
@@ -63,6 +65,19 @@ struct Database {
 }
 
 impl Database {
+    /// The way into a database, which nobody has gone yet.
+    fn new(options: &PostgresOptions, limits: &StoreLimits) -> Result<Self, StoreError> {
+        let endpoint = Arc::new(Endpoint::new(options, limits)?);
+        let deadline = Duration::from_millis(limits.statement_timeout_ms.saturating_add(limits.connect_timeout_ms));
+        Ok(Database {
+            pool: endpoint.pool(limits)?,
+            statements: Arc::new(sql::all(&endpoint.schema)),
+            lock: format!("SELECT 1 FROM {}.locks WHERE id = ANY($1) ORDER BY id FOR UPDATE", endpoint.schema).into(),
+            endpoint,
+            deadline,
+        })
+    }
+
     async fn client(&self) -> Result<Client, Failure> {
         Ok(self.pool.get().await?)
     }
@@ -138,16 +153,8 @@ impl PostgresStore {
     /// - [`StoreError::Unreadable`] where a newer build has made the schema and this one cannot work beside it.
     /// - It must be called in a runtime of several threads: reads wait on theirs.
     pub async fn open(options: &PostgresOptions, limits: &StoreLimits) -> Result<Self, StoreError> {
-        let endpoint = Arc::new(Endpoint::new(options, limits)?);
-        let deadline = Duration::from_millis(limits.statement_timeout_ms.saturating_add(limits.connect_timeout_ms));
-        let database = Database {
-            pool: endpoint.pool(limits)?,
-            statements: Arc::new(sql::all(&endpoint.schema)),
-            lock: format!("SELECT 1 FROM {}.locks WHERE id = ANY($1) ORDER BY id FOR UPDATE", endpoint.schema).into(),
-            endpoint,
-            deadline,
-        };
-        let calls_kept_days = i32::try_from(limits.calls_kept_ms.div_ceil(86_400_000)).unwrap_or(i32::MAX / 2);
+        let database = Database::new(options, limits)?;
+        let calls_kept_days = kept_days(limits);
         let mut client = database.client_soon().await.map_err(told)?;
         schema::migrate(&mut client, &database.endpoint.schema).await?;
         drop(client);
@@ -211,6 +218,19 @@ impl PostgresStore {
     }
 }
 
+/// For how many days calls are kept.
+fn kept_days(limits: &StoreLimits) -> i32 {
+    i32::try_from(limits.calls_kept_ms.div_ceil(86_400_000)).unwrap_or(i32::MAX / 2)
+}
+
+/// What the database's clock shows.
+async fn time(database: &Database, client: &Client) -> Result<DateTime<Utc>, StoreError> {
+    let now = client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8", &[]);
+    let micros: i64 = database.answered(now).await.map_err(told)?.get(0);
+    DateTime::from_timestamp_micros(micros)
+        .ok_or_else(|| StoreError::Unavailable("the database's clock shows no time of this world".into()))
+}
+
 impl Drop for PostgresStore {
     /// Waits until what was asked for is durable, or given up.
     fn drop(&mut self) {
@@ -259,10 +279,7 @@ impl Units for PostgresStore {
 
     async fn time(&self, _ours: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {
         let client = self.database.client_soon().await.map_err(told)?;
-        let now = client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8", &[]);
-        let micros: i64 = self.database.answered(now).await.map_err(told)?.get(0);
-        DateTime::from_timestamp_micros(micros)
-            .ok_or_else(|| StoreError::Unavailable("the database's clock shows no time of this world".into()))
+        time(&self.database, &client).await
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

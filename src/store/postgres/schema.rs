@@ -28,6 +28,8 @@ const MIGRATION_LOCK: i64 = 0x616e_7968_6f6f_6b01;
 const PARTITION_LOCK: i64 = 0x616e_7968_6f6f_6b02;
 /// Dated tables have partitions up to this many days ahead.
 const DAYS_AHEAD: i32 = 3;
+/// Days back that a move makes partitions for at most.
+const DAYS_BACK_MAX: i32 = 100;
 
 /// Trees whose tables are partitioned by day.
 fn dated() -> impl Iterator<Item = Tree> {
@@ -95,25 +97,66 @@ pub(super) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Sto
     Ok(())
 }
 
+/// Sees that the schema is there as this build makes it, and changes nothing.
+pub(super) async fn check(client: &Client, schema: &str) -> Result<(), StoreError> {
+    let is_there = "SELECT to_regclass($1 || '.schema_versions') IS NOT NULL";
+    if !client.query_one(is_there, &[&schema]).await.map_err(told)?.get::<_, bool>(0) {
+        return Err(StoreError::Missing("store"));
+    }
+    let newest = format!("SELECT max(version) FROM {schema}.schema_versions");
+    let known: Option<i32> = client.query_one(&newest, &[]).await.map_err(told)?.get(0);
+    match known {
+        Some(VERSION) => Ok(()),
+        known => Err(StoreError::Unreadable(format!(
+            "the schema {schema} has version {}, and this build's is {VERSION}: start this build's server on it once, or use \
+             the newer build that made it",
+            known.unwrap_or_default()
+        ))),
+    }
+}
+
+/// Makes partitions of calls for as many days back as they are kept, for rows that are older than the schema.
+pub(super) async fn make_past_partitions(client: &mut Client, schema: &str, kept_days: i32) -> Result<(), Failure> {
+    let txn = client.transaction().await?;
+    txn.execute(&format!("SELECT pg_advisory_xact_lock({PARTITION_LOCK})"), &[]).await?;
+    let today = today(&txn).await?;
+    let known = days(&txn, schema, Tree::Calls.name()).await?;
+    let table = format!("{schema}.{}", Tree::Calls.name());
+    for day in (today - kept_days.clamp(0, DAYS_BACK_MAX)..today).filter(|day| !known.contains(day)) {
+        make_partition(&txn, &table, day).await?;
+    }
+    txn.commit().await?;
+    Ok(())
+}
+
+/// The day since 1970 by the database's clock.
+async fn today(txn: &Transaction<'_>) -> Result<i32, Failure> {
+    let today = "SELECT floor(extract(epoch FROM clock_timestamp()) / 86400)::int4";
+    Ok(txn.query_one(today, &[]).await?.get(0))
+}
+
+/// Makes a day's partition. Rows of a day that came while it had none stay where they are.
+async fn make_partition(txn: &Transaction<'_>, table: &str, day: i32) -> Result<(), Failure> {
+    let is_late = format!("SELECT 1 FROM {table}_other WHERE day = {day} LIMIT 1");
+    if txn.query_opt(&is_late, &[]).await?.is_none() {
+        let next = day + 1;
+        let make = format!("CREATE TABLE {table}_{day} PARTITION OF {table} FOR VALUES FROM ({day}) TO ({next})");
+        txn.batch_execute(&make).await?;
+    }
+    Ok(())
+}
+
 /// Makes the partitions of the next days, and drops those that are past: of calls once they are older than
 /// `calls_kept_days`, of log pages once nothing is left in them. Nodes do so one after the other.
 pub(super) async fn keep_partitions(client: &mut Client, schema: &str, calls_kept_days: i32) -> Result<(), Failure> {
     let txn = client.transaction().await?;
     txn.execute(&format!("SELECT pg_advisory_xact_lock({PARTITION_LOCK})"), &[]).await?;
-    let today = "SELECT floor(extract(epoch FROM clock_timestamp()) / 86400)::int4";
-    let today: i32 = txn.query_one(today, &[]).await?.get(0);
+    let today = today(&txn).await?;
     for tree in dated() {
         let table = format!("{schema}.{}", tree.name());
         let known = days(&txn, schema, tree.name()).await?;
         for day in (today..=today + DAYS_AHEAD).filter(|day| !known.contains(day)) {
-            // Rows of a day that came while it had no partition stay where they are.
-            let is_late = format!("SELECT 1 FROM {table}_other WHERE day = {day} LIMIT 1");
-            if txn.query_opt(&is_late, &[]).await?.is_none() {
-                let next = day + 1;
-                let make =
-                    format!("CREATE TABLE {table}_{day} PARTITION OF {table} FOR VALUES FROM ({day}) TO ({next})");
-                txn.batch_execute(&make).await?;
-            }
+            make_partition(&txn, &table, day).await?;
         }
         for day in known {
             let is_over = match tree {

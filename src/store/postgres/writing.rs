@@ -190,7 +190,7 @@ fn run(group: &mut VecDeque<Unit>, reading: &Reading<'_>, limits: &StoreLimits, 
 }
 
 /// Writes all rows, tells other nodes and commits. All of it is sent at once.
-async fn end(client: &Client, database: &Database, batch: Batch, wakes: &[Wake]) -> Result<(), Failure> {
+pub(super) async fn end(client: &Client, database: &Database, batch: Batch, wakes: &[Wake]) -> Result<(), Failure> {
     let mut writes = Vec::new();
     for (tree, rows) in Tree::ALL.iter().zip(batch.trees) {
         let (mut put, mut gone) = (Rows::default(), Rows::default());

@@ -80,10 +80,7 @@ impl Committer {
         self.engine.check()?;
         let (batch, wakes) = txn.finish();
         if batch.len > 0 {
-            self.engine.apply(batch)?;
-            self.engine.flush()?;
-            self.file.sync_data().map_err(|error| self.engine.fail(&error))?;
-            self.engine.show();
+            self.engine.keep(batch, &self.file)?;
         }
         for wake in wakes {
             // Nobody listens: nobody waits.

@@ -5,11 +5,15 @@ use crate::store::kv::engine::{Batch, Read, Rows, Scan, Span, Tree, Value};
 use sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
 use sled::{Db, Transactional};
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::{PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// Rows by tree and key, and none where there was no such row.
 type RowsBefore = HashMap<(Tree, Vec<u8>), Option<Value>>;
+
+/// The tree that sled makes by itself.
+const DEFAULT_TREE: &str = "__sled__default";
 
 /// sled's trees.
 pub(super) struct SledEngine {
@@ -70,8 +74,24 @@ impl SledEngine {
         Durable(self)
     }
 
+    /// Applies a batch, all or nothing, and makes it durable. `file` is sled's.
+    pub(super) fn keep(&self, batch: Batch, file: &File) -> Result<(), StoreError> {
+        self.apply(batch)?;
+        self.flush()?;
+        file.sync_data().map_err(|error| self.fail(&error))?;
+        self.show();
+        Ok(())
+    }
+
+    /// Trees that are there and not known here: a newer build has made them.
+    pub(super) fn unknown_trees(&self) -> Vec<String> {
+        let names = self.database.tree_names().into_iter().map(|name| String::from_utf8_lossy(&name).into_owned());
+        let is_known = |name: &String| name == DEFAULT_TREE || Tree::ALL.iter().any(|tree| tree.name() == name);
+        names.filter(|name| !is_known(name)).collect()
+    }
+
     /// Applies a batch, all or nothing. It is not durable yet; readers see how far things go as it was before.
-    pub(super) fn apply(&self, batch: Batch) -> Result<(), StoreError> {
+    fn apply(&self, batch: Batch) -> Result<(), StoreError> {
         self.hide(&batch)?;
         let touched = Tree::ALL.iter().zip(batch.trees).filter(|(_, writes)| !writes.is_empty());
         let (trees, writes): (Vec<_>, Vec<_>) =
@@ -94,7 +114,7 @@ impl SledEngine {
     }
 
     /// Hands what was applied to the operating system.
-    pub(super) fn flush(&self) -> Result<(), StoreError> {
+    fn flush(&self) -> Result<(), StoreError> {
         self.database.flush().map(drop).map_err(|error| self.fail(&error))
     }
 
@@ -109,7 +129,7 @@ impl SledEngine {
     }
 
     /// What was applied is durable: everyone may see it.
-    pub(super) fn show(&self) {
+    fn show(&self) {
         self.before.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
