@@ -4,6 +4,7 @@
 //! counted where it runs on this machine and TEST_PGDATA names its directory.
 //!
 //! `tests/with_postgres.sh cargo bench --bench nodes` measures 1, 2 and 4 nodes; `-- 2 single` that number and scenario.
+//! BENCH_NODE names the binary of another build.
 
 #![allow(clippy::expect_used, clippy::panic)] // a bench that cannot go on says so and ends
 #![allow(dead_code)] // what the benches share is more than one of them needs

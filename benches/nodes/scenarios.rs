@@ -48,7 +48,8 @@ struct Node {
 
 impl Node {
     fn start(database: &Database) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_anyhook"))
+        let own = || env!("CARGO_BIN_EXE_anyhook").into();
+        let mut child = Command::new(std::env::var_os("BENCH_NODE").unwrap_or_else(own))
             .arg("serve")
             .env("ANYHOOK_STORE", &database.url)
             .env("ANYHOOK_STORE_SCHEMA", &database.schema)
@@ -60,7 +61,6 @@ impl Node {
             .env("ANYHOOK_API_REQUESTS_PER_SECOND_MAX", "100000")
             .env("ANYHOOK_POLL_JITTER_PERCENT", "0")
             .env("ANYHOOK_POLL_BUDGET_PERCENT", "1000000")
-            .env("ANYHOOK_STORE_LEASE_TTL_MS", "20000")
             .env("ANYHOOK_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()

@@ -174,6 +174,11 @@ pub(crate) trait Read {
     /// The rows of a range.
     fn range(&self, tree: Tree, span: Span, scan: Scan) -> Rows<'_>;
 
+    /// The rows of several ranges of a tree, smallest first. An engine that is far away asks for their beginnings at once.
+    fn ranges(&self, tree: Tree, spans: Vec<Span>) -> Result<Vec<Rows<'_>>, StoreError> {
+        Ok(spans.into_iter().map(|span| self.range(tree, span, Scan::Up)).collect())
+    }
+
     /// True if there is such a key.
     fn has(&self, tree: Tree, key: &[u8]) -> Result<bool, StoreError> {
         Ok(self.get(tree, key)?.is_some())

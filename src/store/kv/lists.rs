@@ -42,8 +42,8 @@ pub(super) struct Due {
 
 /// What of these shards is due, soonest first. No shard is read further than it has to be.
 pub(super) fn due(read: &dyn Read, kind: DueKind, shards: &[ShardId], limit: usize) -> Result<Vec<Due>, StoreError> {
-    let mut scans: Vec<_> =
-        shards.iter().map(|shard| read.prefix(Tree::Due, &join(kind as u8, &[&keys::shard(*shard)]))).collect();
+    let spans = shards.iter().map(|shard| Span::prefix(&join(kind as u8, &[&keys::shard(*shard)])));
+    let mut scans = read.ranges(Tree::Due, spans.collect())?;
     let mut next = BinaryHeap::new();
     let mut draw = |next: &mut BinaryHeap<_>, from: usize| {
         if let Some((key, _)) = scans[from].next().transpose()? {

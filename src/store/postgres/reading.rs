@@ -95,8 +95,47 @@ impl Read for Reading<'_> {
         if span.is_empty() {
             return Box::new(std::iter::empty());
         }
-        let home = home_of(tree, &span);
-        Box::new(Parts { reading: self, tree, home, rest: Some(span), scan, rows: VecDeque::new(), limit: FIRST_ROWS })
+        Box::new(Parts::new(self, tree, span, scan))
+    }
+
+    fn ranges(&self, tree: Tree, spans: Vec<Span>) -> Result<Vec<Rows<'_>>, StoreError> {
+        let mut parts: Vec<_> = spans.into_iter().map(|span| Parts::new(self, tree, span, Scan::Up)).collect();
+        let home = parts.first().and_then(|part| part.home);
+        // What has no end, or several homes, is asked for one by one.
+        let is_simple =
+            |part: &Parts<'_>| part.home == home && part.rest.as_ref().is_some_and(|span| span.to.is_some());
+        if let Some(home) = home.filter(|_| parts.iter().all(is_simple)) {
+            self.fetch_firsts(tree, home, &mut parts)?;
+        }
+        Ok(parts.into_iter().map(|part| Box::new(part) as Rows<'_>).collect())
+    }
+}
+
+impl Reading<'_> {
+    /// Asks for the beginnings of several ranges at once.
+    fn fetch_firsts(&self, tree: Tree, home: i16, parts: &mut [Parts<'_>]) -> Result<(), StoreError> {
+        let spans = || parts.iter().filter_map(|part| part.rest.as_ref());
+        let first: Vec<&[u8]> = spans().map(|span| span.from.as_slice()).collect();
+        let behind: Vec<&[u8]> = spans().filter_map(|span| span.to.as_deref()).collect();
+        let statement = &self.statements[tree.index()].firsts;
+        let found = self.wait(async {
+            let statement = self.client.prepare_cached(statement).await?;
+            self.client.query(&statement, &[&first, &behind, &home, &FIRST_ROWS]).await
+        })?;
+        let mut rows: Vec<Vec<_>> = parts.iter().map(|_| Vec::new()).collect();
+        for row in &found {
+            let number = usize::try_from(row.get::<_, i64>(0)).unwrap_or_default();
+            if let Some(rows) = number.checked_sub(1).and_then(|index| rows.get_mut(index)) {
+                rows.push((Value::from(row.get::<_, &[u8]>(1)), Value::from(row.get::<_, &[u8]>(2))));
+            }
+        }
+        for (part, mut rows) in parts.iter_mut().zip(rows) {
+            rows.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+            if let Some(span) = part.rest.take() {
+                part.found(rows.into(), span);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -112,7 +151,25 @@ struct Parts<'a> {
     limit: i64,
 }
 
-impl Parts<'_> {
+impl<'a> Parts<'a> {
+    fn new(reading: &'a Reading<'a>, tree: Tree, span: Span, scan: Scan) -> Self {
+        let home = home_of(tree, &span);
+        Parts { reading, tree, home, rest: Some(span), scan, rows: VecDeque::new(), limit: FIRST_ROWS }
+    }
+
+    /// Takes the next part of what was asked for as `span`.
+    fn found(&mut self, rows: VecDeque<(Value, Value)>, span: Span) {
+        let is_more = i64::try_from(rows.len()).is_ok_and(|count| count == self.limit);
+        self.rows = rows;
+        self.limit = (self.limit * GROWTH).min(ROWS_MAX);
+        if let Some((last, _)) = self.rows.back().filter(|_| is_more) {
+            self.rest = Some(match self.scan {
+                Scan::Up => Span { from: [&last[..], &[0]].concat(), to: span.to },
+                Scan::Down => Span { from: span.from, to: Some(last.to_vec()) },
+            });
+        }
+    }
+
     fn fetch(&mut self, span: Span) -> Result<(), StoreError> {
         let Parts { reading, tree, home, scan, limit, .. } = self;
         let of = RangeOf { scan: *scan, has_end: span.to.is_some(), has_home: home.is_some() };
@@ -124,16 +181,9 @@ impl Parts<'_> {
             let statement = reading.client.prepare_cached(statement).await?;
             reading.client.query(&statement, &parameters).await
         })?;
-        let is_more = i64::try_from(found.len()).is_ok_and(|count| count == *limit);
         let rows = found.iter().map(|row| (Value::from(row.get::<_, &[u8]>(0)), Value::from(row.get::<_, &[u8]>(1))));
-        self.rows = rows.collect();
-        self.limit = (self.limit * GROWTH).min(ROWS_MAX);
-        if let Some((last, _)) = self.rows.back().filter(|_| is_more) {
-            self.rest = Some(match self.scan {
-                Scan::Up => Span { from: [&last[..], &[0]].concat(), to: span.to },
-                Scan::Down => Span { from: span.from, to: Some(last.to_vec()) },
-            });
-        }
+        let rows = rows.collect();
+        self.found(rows, span);
         Ok(())
     }
 }

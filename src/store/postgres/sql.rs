@@ -10,6 +10,8 @@ pub(super) struct Statements {
     pub(super) get: String,
     /// Rows of a range.
     ranges: [String; 8],
+    /// The first rows of several ranges of one home, each with the number of its range, from 1.
+    pub(super) firsts: String,
     /// Sets rows.
     pub(super) put: String,
     /// Removes rows.
@@ -78,7 +80,11 @@ impl Statements {
             ),
         };
         let ranges = ranges.try_into().unwrap_or_default();
-        Statements { get, ranges, put, remove }
+        let firsts = format!(
+            "SELECT s.number, x.k, x.v FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS s(first, behind, number), \
+             LATERAL (SELECT k, v FROM {table} WHERE home = $3 AND k >= s.first AND k < s.behind ORDER BY k LIMIT $4) AS x"
+        );
+        Statements { get, ranges, firsts, put, remove }
     }
 
     /// The statement of a range. Its parameters: the first key, how many rows, then the end and the home where it has

@@ -55,6 +55,8 @@ async fn no_statement_reads_through_a_table() {
         }
         let mut plans = vec![plan(&client, &statements.get, &get).await];
         plans.push(plan(&client, &statements.remove, &remove).await);
+        let ends = vec![end.clone()];
+        plans.push(plan(&client, &statements.firsts, &[&keys, &ends, &home, &limit]).await);
         for scan in [Scan::Up, Scan::Down] {
             // Ranges over several homes are for what is looked through as a whole.
             let open = RangeOf { scan, has_end: false, has_home: true };
