@@ -96,7 +96,9 @@ impl Run<'_> {
         }
         let mut progress = window::advance(&pass.progress, pass.reached, server_time, &pass.window);
         progress = if is_end && !pass.is_cut_short(walk) {
-            Progress { created_from: None, ..progress }
+            // What slipped by is found at the front by the next pass, maybe in the next run: it may be new all the same. No
+            // further back than this run's start, else a feed that is never read in one page would forget nothing.
+            Progress { created_from: pass.may_have_slipped(self.spec).then_some(pass.run_from), ..progress }
         } else {
             window::broken_off(self.spec, &pass.progress, progress, &pass.window)
         };

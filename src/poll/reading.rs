@@ -46,6 +46,8 @@ pub(super) struct Pass {
     pub(super) progress: Progress,
     /// How far the runs before had come.
     pub(super) began_at: Option<DateTime<Utc>>,
+    /// From where the first pass of its run asked.
+    pub(super) run_from: DateTime<Utc>,
     pub(super) server_time: Option<DateTime<Utc>>,
     pub(super) reached: Option<DateTime<Utc>>,
     pub(super) pages: u32,
@@ -57,6 +59,11 @@ pub(super) struct Pass {
 }
 
 impl Pass {
+    /// True where a record may have changed, and so moved from a page yet to be read to one read before.
+    pub(super) fn may_have_slipped(&self, spec: &ObjectSpec) -> bool {
+        spec.live.order == Order::UpdatedDescending && self.pages > 1
+    }
+
     /// True where it ends behind its start, before the listing does.
     pub(super) fn is_cut_short(&self, walk: &Walk) -> bool {
         walk.ascends() && self.pages_past_start > PAGES_PAST_START_MAX
@@ -77,13 +84,13 @@ impl Run<'_> {
         tally: &mut Tally,
     ) -> Result<DateTime<Utc>, PollError> {
         let mut started_at = state.started_at;
+        let mut run_from = DateTime::<Utc>::MAX_UTC;
         let (mut conflicts, mut expiries, mut passes) = (0, 0, 0);
         loop {
-            match self.pass(state, parent, &mut started_at, tally).await {
+            match self.pass(state, parent, &mut started_at, &mut run_from, tally).await {
                 Ok(pass) => {
                     passes += 1;
-                    let may_have_slipped = self.spec.live.order == Order::UpdatedDescending && pass.pages > 1;
-                    if !may_have_slipped || pass.changes == 0 || passes >= PASSES_MAX {
+                    if !pass.may_have_slipped(self.spec) || pass.changes == 0 || passes >= PASSES_MAX {
                         return Ok(pass.window.started_at);
                     }
                 }
@@ -102,6 +109,7 @@ impl Run<'_> {
         state: &FeedState,
         parent: Option<&Parent>,
         started_at: &mut Option<DateTime<Utc>>,
+        run_from: &mut DateTime<Utc>,
         tally: &mut Tally,
     ) -> Result<Pass, PollError> {
         let context = &self.vendors.context;
@@ -110,12 +118,14 @@ impl Run<'_> {
         for _ in 0..=START_TRIES_MAX {
             let start = started_at.unwrap_or_else(|| window::guess_start(self.feed.created_at));
             let window = window::plan(self.spec, state, &progress, self.depth, start);
+            *run_from = window.from.unwrap_or(window.started_at).min(*run_from);
             let head = context.store.log_head(self.feed.id).await?;
             let mut commits = Commits::new(context.store.clone(), context.limits.poll.commits_in_flight_max, head.end);
             let mut pass = Pass {
                 window,
                 progress: progress.clone(),
                 began_at: progress.watermark,
+                run_from: *run_from,
                 server_time: None,
                 reached: None,
                 pages: 0,

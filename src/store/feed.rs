@@ -217,8 +217,8 @@ pub struct Progress {
     /// The vendor's tag of the last whole answer, for conditional requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// While a run is broken off: records created since here may not have been read yet, and the ledger forgets nothing
-    /// that was changed since.
+    /// While a run is broken off, or records may have slipped by it: those created since here may not have been read yet,
+    /// and the ledger forgets nothing that was changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_from: Option<DateTime<Utc>>,
 }

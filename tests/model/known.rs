@@ -54,3 +54,25 @@ fn records_that_tie_are_not_told_again_where_some_cannot_be_read() {
     ];
     live(Ways { seed: 103, ..ways(vendors::SECONDS) }, steps);
 }
+
+#[test]
+fn a_creation_is_told_where_the_record_changes_while_a_newest_first_listing_is_read() {
+    let steps = vec![
+        Step {
+            act: Subscribe { event: Created, every_s: 60, include_all: true, limit: Some(1), raw: false },
+            then_ms: 0,
+        },
+        Step { act: Calm, then_ms: 19524 },
+        Step { act: Pause { which: 0, is_paused: true }, then_ms: 17 },
+        Step { act: Create { count: 30, of_the_future: false }, then_ms: 2 },
+        Step { act: Create { count: 1, of_the_future: false }, then_ms: 0 },
+        Step { act: Right, then_ms: 160 },
+        Step {
+            act: Subscribe { event: Updated, every_s: 5, include_all: false, limit: None, raw: false },
+            then_ms: 190,
+        },
+        Step { act: Update { which: 53, count: 3 }, then_ms: 0 },
+        Step { act: Wait, then_ms: 1222 },
+    ];
+    live(Ways { page: 10, seed: 986, latency_ms: 300, ..ways(vendors::NEWEST_FIRST) }, steps);
+}

@@ -3,6 +3,7 @@
 use super::support::{Setup, Subscription, vendors};
 use super::*;
 use anyhook::simulator::{Deletions, Granularity};
+use anyhook_connectors::contract::Change;
 use serde_json::json;
 
 fn with(granularity: Granularity) -> Setup {
@@ -106,7 +107,7 @@ async fn three_pages(world: &World, webhook: &Webhook) -> Vec<String> {
         ids.push(world.create(json!({})));
         world.run_for(Duration::from_millis(40)).await;
     }
-    world.faults(vec![contacts(Fault::Slow { ms: 500 }, 3)]);
+    world.faults(vec![contacts(Fault::Slow { ms: 500 }, 4)]);
     world.change(webhook.id, |row| row.is_paused = false).await;
     ids
 }
@@ -144,6 +145,29 @@ async fn p14_a_page_in_the_middle_of_a_run_is_empty() {
             world.run_for(3 * MINUTE).await;
             assert_told_once(&world, &ids, &format!("{vendor}, after {nth} pages"));
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p03_a_new_record_moves_to_a_page_that_was_read() {
+    for crashes in [false, true] {
+        let (mut world, connection, webhook) = listening_to(Setup::contacts(20), vendors::NEWEST_FIRST).await;
+        world.subscribe(&connection, Subscription::new("created").event(Change::Created)).await;
+        world.run_for(MINUTE).await;
+        let ids = three_pages(&world, &webhook).await;
+        pages_asked_for(&world, 2).await;
+        // Oldest of all, on the last page, until it changes.
+        world.update(&ids[0], json!({"title": "Captain"}));
+        pages_asked_for(&world, 2).await;
+        if crashes {
+            let is_answered = world.calls.lock().unwrap().last().unwrap().answered_at.is_some();
+            assert!(!is_answered, "it was read to its end, and is being asked for again");
+            world.crash();
+            world.start().await;
+        }
+        world.run_for(3 * MINUTE).await;
+        assert_eq!(set(&world.ids("created", "VIRTUAL")), set(&ids), "crashes: {crashes}");
+        assert_told_once(&world, &ids, &format!("crashes: {crashes}"));
     }
 }
 
