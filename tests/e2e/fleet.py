@@ -19,7 +19,7 @@ import types
 from anyhook import Anyhook, Api, KEY, SECRET, simulator
 from gateway import gateway
 from lib import check, equal, http, short, temporary_directory, wait_until
-from postgres import postgres
+from postgres import own_disk, postgres
 from promises import check_all, fails, is_complete, settle, subscribe
 from proxy import proxy
 from receiver import receiver
@@ -64,21 +64,22 @@ class Fleet(Api):
     """The nodes there are. It answers as any one of them that runs."""
 
     def __init__(self, directory):
-        self.directory, self.nodes, self.pids = directory, [], set()
+        self.directory, self.nodes = directory, []
 
-    def start(self, store_url, **settings):
-        node = Anyhook(self.directory, **SETTINGS, ANYHOOK_STORE=store_url, **settings)
+    def start(self, store_url):
+        node = Anyhook(self.directory, **SETTINGS, ANYHOOK_STORE=store_url)
         self.nodes.append(node)
-        return self.restart(node)
+        return node.start()
 
-    def restart(self, node):
-        node.start()
-        self.pids.add(node.process.child.pid)
-        return node
+    def pids(self):
+        return [pid_of(node) for node in self.nodes if node.process]
+
+    def running(self):
+        return [node for node in self.nodes if node.process and node.process.child.poll() is None]
 
     @property
     def first(self):
-        return next(node for node in self.nodes if node.process.child.poll() is None)
+        return self.running()[0]
 
     @property
     def url(self):
@@ -105,11 +106,11 @@ def world():
     with contextlib.ExitStack() as stack:
         fleet = Fleet(stack.enter_context(temporary_directory()))
         run = types.SimpleNamespace(server=fleet, fleet=fleet, chance=random.Random(SEED), hooks=[], figures=[], kills=0)
-        run.seen = Sightings(lambda: set(fleet.pids))
+        run.seen = Sightings(fleet.pids)
         run.vendor = stack.enter_context(simulator(*flags))
         front = stack.enter_context(gateway(run.vendor, "sandbox", run.seen))
         run.receiver = stack.enter_context(receiver(SECRET, run.seen))
-        run.database = stack.enter_context(postgres())
+        run.database = stack.enter_context(postgres(stack.enter_context(own_disk())))
         run.way = stack.enter_context(proxy(run.database.port))
         stack.callback(fleet.end)
         run.connections = []
@@ -210,7 +211,7 @@ def test_what_a_killed_node_did_is_taken_over(run):
         for kind, times in took.items():
             of_kind = {key for key in work if key[0] == kind}
             times += wait_for_takeover(run, pid, of_kind, since, TAKEOVER_S)
-        run.fleet.restart(node)
+        node.start()
         wait_for_work(run, node)
     for kind, times in took.items():
         figure(f"taken over ({kind}) after", times)
@@ -225,7 +226,7 @@ def test_killed_again_and_again(run):
         threading.Event().wait(run.chance.uniform(*KILL_EVERY_S))
         node = run.chance.choice(run.fleet.nodes)
         kill(run, node)
-        run.fleet.restart(node)
+        node.start()
     run.receiver.rule = fails(run, 0.1)
     figure("all goes on after", [wait_for_all(run, 2 * TAKEOVER_S)])
 
@@ -240,7 +241,7 @@ def test_nodes_join_and_leave(run):
         work, pid = busy_work(run, leaving), pid_of(leaving)
         leaving.stop()
         left += wait_for_takeover(run, pid, work, time.monotonic(), HANDOVER_S)
-        run.fleet.restart(leaving)
+        leaving.start()
         run.fleet.nodes.remove(node)
         node.stop()
     figure("one that joins works after", joined)
@@ -254,7 +255,7 @@ def asking(run):
 
     def ask():
         while not end.wait(0.1):
-            node = run.chance.choice(run.fleet.nodes)
+            node = run.chance.choice(run.fleet.running())
             answer = http("GET", f"{node.url}/unified/webhook/{run.hooks[0].id}", None, {"authorization": KEY})
             statuses.append(answer.status)
             text = answer.body.decode().lower()
@@ -284,7 +285,7 @@ def test_the_database_restarts(run):
         for mode in ("fast", "immediate", "immediate", "fast"):
             run.database.restart(mode)
             back.append(wait_for_all(run, TAKEOVER_S))
-    equal([pid_of(node) for node in run.fleet.nodes if node.process.child.poll() is None], pids, "nodes that live on")
+    equal([pid_of(node) for node in run.fleet.running()], pids, "nodes that live on")
     figure(f"all goes on after a restart ({len(statuses)} answers, {statuses.count(503)} with 503)", back)
 
 
@@ -345,18 +346,18 @@ def test_clocks_are_minutes_apart(run):
     for node, offset_s in zip(run.fleet.nodes, (300, -300)):
         node.stop()
         node.env |= {**faketime(offset_s)}
-        run.fleet.restart(node)
+        node.start()
         wait_for_work(run, node)
     for node in (run.fleet.nodes[2], run.fleet.nodes[0]):
         work, pid = busy_work(run, node), pid_of(node)
         took += wait_for_takeover(run, pid, work, kill(run, node), TAKEOVER_S)
-        run.fleet.restart(node)
+        node.start()
         wait_for_work(run, node)
     for node in run.fleet.nodes[:2]:
         node.stop()
         for name in faketime(0):
             del node.env[name]
-        run.fleet.restart(node)
+        node.start()
     figure("taken over with clocks apart after", took)
 
 
@@ -389,6 +390,20 @@ def test_what_waits_for_a_lock_holds_up_nobody_else(run):
             threading.Event().wait(TTL_S * 1.25)
         back.append(wait_for_all(run, TAKEOVER_S))
     figure("all goes on after a lock was held", back)
+
+
+def test_the_disk_is_full_for_a_while(run):
+    if not run.database.disk:
+        print("       left out: only root can mount a disk for it", flush=True)
+        return
+    is_told = lambda: any("No space left" in line for node in run.fleet.nodes for line in node.process.lines[-200:])
+    with asking(run) as statuses:
+        with run.database.full():
+            wait_until(is_told, "a node finds the disk full", 60, lambda: logs(run, 10))
+            threading.Event().wait(TTL_S)
+        run.database.revive()
+        back = wait_for_all(run, TAKEOVER_S)
+    figure(f"all goes on after ({len(statuses)} answers, {statuses.count(503)} with 503)", [back])
 
 
 def test_what_came_of_it(run):

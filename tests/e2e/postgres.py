@@ -2,13 +2,17 @@
 
 import contextlib
 import os
+import pathlib
 import subprocess
+import tempfile
 import threading
 import urllib.parse
 
 from lib import ROOT, check, run
 
 STARTER = ROOT / "tests" / "with_postgres.sh"
+# Of a disk of its own.
+DISK_BYTES = 1 << 30
 # The names of what the starter tells its command.
 TOLD = ("DATABASE_URL", "TEST_PGDATA", "TEST_PGBIN")
 
@@ -16,8 +20,8 @@ TOLD = ("DATABASE_URL", "TEST_PGDATA", "TEST_PGBIN")
 class Postgres:
     """A server of one database."""
 
-    def __init__(self, url, data, programs):
-        self.url, self.data, self.programs = url, data, programs
+    def __init__(self, disk, url, data, programs):
+        self.disk, self.url, self.data, self.programs = disk, url, data, programs
         self.port = urllib.parse.urlsplit(url).port
 
     def url_through(self, port):
@@ -56,6 +60,24 @@ class Postgres:
             # The end of its input ends the session, and with it the lock.
             psql.communicate(timeout=30)
 
+    @contextlib.contextmanager
+    def full(self):
+        """Leaves no room on its disk, which has to be one of its own."""
+        ballast = self.disk / "ballast"
+        room = os.statvfs(self.disk)
+        with open(ballast, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    def revive(self):
+        """Starts it where it has ended: without room for its log it does."""
+        command = [f"{self.programs}/pg_isready", "-q", "-d", self.url]
+        if subprocess.run(command, check=False, timeout=30).returncode:
+            self.restart("immediate")
+
     def _flags(self, statements):
         return [word for statement in statements for word in ("-c", statement)]
 
@@ -68,10 +90,25 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def postgres():
-    """A server that is gone at the end, with all that it held."""
+def own_disk():
+    """A small disk in memory, where this user may mount one; else none."""
+    if os.geteuid():
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="anyhook-e2e-disk-") as path:
+        run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=1777", "tmpfs", path], "mount")
+        try:
+            yield pathlib.Path(path)
+        finally:
+            run(["umount", "--lazy", path], "umount")
+
+
+@contextlib.contextmanager
+def postgres(disk=None):
+    """A server that is gone at the end, with all that it held; on this disk, or the machine's."""
     tell = " ".join(f'"${name}"' for name in TOLD)
     env = {name: value for name, value in os.environ.items() if name not in TOLD}
+    env |= {"TMPDIR": str(disk)} if disk else {}
     # It ends when its input does.
     command = [STARTER, "sh", "-c", f"printf '%s\\n' {tell}; exec cat >/dev/null"]
     starter = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -81,7 +118,7 @@ def postgres():
         told = [starter.stdout.readline().strip() for _ in TOLD]
         watchdog.cancel()
         check(all(told), "PostgreSQL could not be started")
-        yield Postgres(*told)
+        yield Postgres(disk, *told)
     finally:
         starter.stdin.close()
         starter.wait(60)

@@ -68,7 +68,8 @@ def wanted(run, hook):
     if hook.event == "deleted":
         gone = deleted_since_start(run, hook.objects)
         return {key: row for key, row in rows.items() if row["deleted"] and key in gone}
-    return {key: row for key, row in rows.items() if not row["deleted"]}
+    is_told = lambda row: hook.include_all or at(row["updated_at"]) > run.started
+    return {key: row for key, row in rows.items() if not row["deleted"] and is_told(row)}
 
 
 def known(run, name):

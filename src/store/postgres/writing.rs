@@ -127,12 +127,17 @@ impl Writer {
             let end = client.batch_execute("ROLLBACK");
             self.handle.block_on(self.database.answered(end))?;
         } else if let Err(failure) = self.handle.block_on(end(client, &self.database, batch, &wakes)) {
-            if failure.is_passing && self.handle.block_on(self.database.has_committed(&xid)) {
-                tracing::info!(xid, "a commit that was not answered had taken place");
-                self.forget_client();
-            } else {
-                return Err(failure);
+            let has_committed = match failure.is_passing {
+                true => self.handle.block_on(self.database.has_committed(&xid)),
+                false => Some(false),
+            };
+            match has_committed {
+                Some(true) => tracing::info!(xid, "a commit that was not answered had taken place"),
+                Some(false) => return Err(failure),
+                // Running the units again might do twice what they ask for: whoever asked looks for himself.
+                None => return Err(Failure { is_passing: false, ..failure }),
             }
+            self.forget_client();
         }
         if units == 0 && !lacked.is_empty() {
             return Ok(Ended::Lacks(lacked));
