@@ -6,7 +6,7 @@ use crate::ids::FeedId;
 use crate::ingress;
 use crate::poll;
 use crate::poll::transport::Vendors;
-use crate::store::StoreError;
+use crate::store::{Duty, StoreError};
 use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Takes the shards that are free and starts working on them.
+    /// Takes its share of the shards that are free, for its duties, and starts working on them.
     pub async fn start(context: Context) -> Result<Engine, StoreError> {
         Engine::start_with(context.clone(), Vendors::new(context)).await
     }
@@ -50,15 +50,25 @@ impl Engine {
         };
         let (context, stop) = (engine.context.clone(), engine.leasing.clone());
         engine.lease_task.spawn(async move { context.leases.run(context.store.as_ref(), stop).await });
-        engine.tasks.spawn(poll::run(engine.vendors.clone(), engine.working.clone()));
-        engine.tasks.spawn(deliver::run(engine.context.clone(), engine.working.clone()));
-        engine.tasks.spawn(ingress::registrar::run(
-            engine.context.clone(),
-            engine.vendors.clone(),
-            engine.working.clone(),
-        ));
-        engine.tasks.spawn(clean_up(engine.context.clone(), engine.working.clone()));
+        engine.start_duties();
         Ok(engine)
+    }
+
+    /// Starts what this node's duties need.
+    fn start_duties(&self) {
+        let (context, vendors, stop) = (&self.context, &self.vendors, &self.working);
+        for duty in context.leases.duties() {
+            match duty {
+                Duty::Poll => {
+                    self.tasks.spawn(poll::run(vendors.clone(), stop.clone()));
+                    self.tasks.spawn(ingress::registrar::run(context.clone(), vendors.clone(), stop.clone()));
+                }
+                Duty::Deliver => drop(self.tasks.spawn(deliver::run(context.clone(), stop.clone()))),
+            }
+        }
+        if !context.leases.duties().is_empty() {
+            self.tasks.spawn(clean_up(context.clone(), stop.clone()));
+        }
     }
 
     /// Ends when the engine cannot go on, with the reason: the store has failed for good.

@@ -7,6 +7,8 @@
 
 pub mod share;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use crate::clock::Clock;
 use crate::ids::NodeId;
@@ -251,7 +253,7 @@ impl LeaseKeeper {
             }
             // What is missing is being given away by others, or will be free soon.
             let is_hurried = is_renewed.is_err() || self.state().is_short;
-            renew_at = asked + if is_hurried { ttl / 12 } else { ttl / 3 };
+            renew_at = asked + if is_hurried { ttl / 12 } else { ttl / 3 }.max(Duration::from_millis(1));
         }
         self.state().clear();
         if let Err(error) = within(ttl, store.leave(self.node)).await {

@@ -12,7 +12,7 @@ use crate::outbound::{ClientOptions, HttpClient, OutboundError};
 use crate::random::{NoEntropy, Random};
 use crate::secrets::Vault;
 use crate::settings::{Settings, StoreKind};
-use crate::store::{Duty, MemoryStore, PostgresStore, SledStore, Store, StoreError, WrongUrl};
+use crate::store::{MemoryStore, PostgresStore, SledStore, Store, StoreError, WrongUrl};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt;
 use std::io;
@@ -100,7 +100,7 @@ impl Server {
         let node = NodeId::new(&clock, &random)?;
         let (limits, proxy) = (&settings.limits, &settings.egress_proxy);
         let context = Context {
-            leases: Arc::new(LeaseKeeper::new(node, &Duty::ALL, limits, &clock)),
+            leases: Arc::new(LeaseKeeper::new(node, &settings.roles.duties(), limits, &clock)),
             store,
             clock,
             random,
@@ -118,8 +118,13 @@ impl Server {
         };
         let engine = Engine::start(context.clone()).await?;
         let stop_api = CancellationToken::new();
-        let oauth_clients = settings.oauth_clients.clone();
-        let options = ApiOptions { guards, metrics, oauth_clients, has_dashboard: settings.dashboard };
+        let options = ApiOptions {
+            guards,
+            metrics,
+            oauth_clients: settings.oauth_clients.clone(),
+            has_dashboard: settings.dashboard,
+            roles: settings.roles.clone(),
+        };
         let router = api::router(context, options);
         let api = tokio::spawn(api::serve(listener, router, stop_api.clone()));
         let drain_deadline = Duration::from_millis(settings.drain_deadline_ms);

@@ -6,12 +6,14 @@
 mod check;
 mod error;
 mod names;
+mod roles;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::SettingsError;
+pub use roles::{Role, Roles};
 
 use crate::limits::Limits;
 use crate::outbound::{EgressProxy, Ports};
@@ -95,6 +97,8 @@ pub struct Settings {
     pub store_schema: String,
     /// Certificates that are trusted for PostgreSQL in place of the machine's, in PEM.
     pub store_ca_file: Option<PathBuf>,
+    /// What this node does.
+    pub roles: Roles,
     /// API key of the first workspace; made at first start where none is set.
     pub api_key: Option<Secret>,
     /// Signing secret of the first workspace; made at first start where none is set.
@@ -135,6 +139,7 @@ impl Default for Settings {
             store: StoreKind::default(),
             store_schema: "anyhook".to_owned(),
             store_ca_file: None,
+            roles: Roles::default(),
             api_key: None,
             workspace_secret: None,
             master_key: None,
@@ -209,6 +214,7 @@ impl Settings {
             }
             "data_dir" if text.is_empty() => return Err(fail("a directory")),
             "data_dir" => self.data_dir = PathBuf::from(text),
+            "roles" => self.roles = Roles::parse(value).map_err(|expected| invalid(name, expected))?,
             "store.backend" => self.store = store_kind(text, name)?,
             "store.schema" => self.store_schema = text.to_owned(),
             "store.ca_file" => self.store_ca_file = Some(PathBuf::from(text)),

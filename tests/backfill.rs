@@ -67,6 +67,18 @@ async fn the_whole_history_is_told_again_and_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn its_requests_are_counted_with_those_of_polls() {
+    let (world, connection, webhook) = listening(250, "sandbox", Subscription::new("a")).await;
+    world.faults(vec![FaultRule::next(Fault::ExpiredCursor {}, 2)]);
+    over(&world, &world.back_fill(&webhook, WHOLE).await, HOUR).await;
+    world.run_for(2 * MINUTE).await;
+    let figures = world.figures(&connection).await;
+    let asked = world.calls_to("/v1/contacts").len() as u64;
+    assert!(world.history_calls() > 3, "{}", world.tell());
+    assert_eq!((figures.requests, figures.changes), (asked, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_range_nothing_else_is_told() {
     for vendor in ["sandbox", vendors::UNFILTERED, vendors::BY_TIME, vendors::EXCLUSIVE] {
         let (world, _, webhook) = listening(1_000, vendor, Subscription::new("a")).await;

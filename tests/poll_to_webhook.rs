@@ -98,6 +98,8 @@ async fn each_event_has_its_own_records() {
     world.update(&new, json!({"title": "Captain"}));
     world.run_for(2 * MINUTE).await;
     assert_eq!(world.ids("created", "VIRTUAL"), [new], "an update is no creation");
+    let figures = world.figures(&connection).await;
+    assert_eq!((figures.changes, figures.kinds), (4, ChangeCounts { created: 1, updated: 2, deleted: 1 }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,14 @@ use tokio::net::TcpListener;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+/// Accounts at the vendor besides the one of the token `sandbox`.
+const TOKENS: usize = 64;
+
+/// The token of an account.
+fn token(number: usize) -> String {
+    format!("sandbox-{number}")
+}
+
 const VENDOR: &str = "--vendor";
 const RECEIVER: &str = "--receiver";
 
@@ -43,6 +51,7 @@ impl Role {
                     objects: vec![Object::Contacts],
                     rate_limit: 0,
                     gzip: false,
+                    tokens: std::iter::once("sandbox".to_owned()).chain((0..TOKENS).map(token)).collect(),
                     ..SimulatorSettings::default()
                 };
                 until_parent_ends(LOOPBACK, async |listener| {

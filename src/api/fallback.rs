@@ -1,13 +1,33 @@
 //! Answers where no handler answers, in the shape of every other error.
 
 use super::error::ApiError;
+use super::state::Api;
+use crate::settings::Role;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, Uri};
 use std::any::Any;
+use std::sync::Arc;
 
 /// 404: no such path.
 pub(crate) async fn not_found(uri: Uri) -> ApiError {
     let message = format!("there is nothing at {}; the API lives under /unified", super::wire::shorten(uri.path()));
+    ApiError::new(StatusCode::NOT_FOUND, message)
+}
+
+/// 404: the API is served by other nodes.
+pub(crate) async fn no_api(State(api): State<Arc<Api>>) -> ApiError {
+    elsewhere(&api, "the API", Role::Api)
+}
+
+/// 404: what vendors push is taken by other nodes.
+pub(crate) async fn no_ingress(State(api): State<Arc<Api>>) -> ApiError {
+    elsewhere(&api, "what vendors push", Role::Ingress)
+}
+
+fn elsewhere(api: &Api, what: &str, role: Role) -> ApiError {
+    let (roles, role) = (&api.roles, role.as_str());
+    let message = format!("this node does not serve {what}: its roles are {roles}; ask one that has the role {role}");
     ApiError::new(StatusCode::NOT_FOUND, message)
 }
 

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const WELCOME: &str = "Anyhook: webhooks from any API.
@@ -19,8 +20,9 @@ Start with GET /unified/integration, then POST /unified/connection and POST /uni
 #[derive(Serialize)]
 pub(crate) struct Health {
     status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shards: Option<usize>,
+    /// How many this node holds, by duty.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    shards: BTreeMap<&'static str, u16>,
 }
 
 /// A page for a person who has come by; a browser is led to the dashboard where there is one.
@@ -31,16 +33,19 @@ pub(crate) async fn welcome(State(api): State<Arc<Api>>, headers: HeaderMap) -> 
 
 /// 200 while the process answers at all.
 pub(crate) async fn live() -> Json<Health> {
-    Json(Health { status: "ok", shards: None })
+    Json(Health { status: "ok", shards: BTreeMap::new() })
 }
 
-/// 200 while the store answers and this node holds a share of the work.
+/// 200 while the store answers and this node holds a share of each work that it is to do.
 pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Result<Json<Health>, ApiError> {
     api.context.store.workspaces(None, 1).await?;
-    match api.context.leases.shards(crate::store::Duty::Poll).len() {
-        0 => Err(ApiError::unavailable("this node holds no share of the work yet; others may hold all of it")),
-        shards => Ok(Json(Health { status: "ok", shards: Some(shards) })),
+    let leases = &api.context.leases;
+    let shards: BTreeMap<_, _> = leases.duties().iter().map(|duty| (duty.as_str(), leases.share(*duty).0)).collect();
+    if let Some((duty, _)) = shards.iter().find(|(_, held)| **held == 0) {
+        let message = format!("this node holds no share of the work yet ({duty}); others may hold all of it");
+        return Err(ApiError::unavailable(message));
     }
+    Ok(Json(Health { status: "ok", shards }))
 }
 
 /// Metrics in Prometheus's text format.

@@ -18,6 +18,7 @@ mod limiter;
 mod limits;
 mod notifications;
 mod output;
+mod recipient;
 mod router;
 mod secrets;
 mod serve;

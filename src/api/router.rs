@@ -6,22 +6,43 @@ use super::{
     webhooks, workspace,
 };
 use crate::context::Context;
+use crate::settings::Role;
 use crate::{ingress, ui};
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// The API, the ingress, the health pages and the dashboard.
+/// The health pages, and the API, the ingress and the dashboard where this node has them.
 pub fn router(context: Context, options: ApiOptions) -> Router {
-    let dashboard = if options.has_dashboard { ui::routes() } else { Router::new() };
     let api = Arc::new(Api::new(context, options));
-    Router::new()
+    let routes = Router::new()
         .route("/", get(health::welcome))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(health::metrics));
+    let routes = match api.roles.has(Role::Api) {
+        true if api.has_dashboard => routes.merge(unified()).merge(ui::routes()),
+        true => routes.merge(unified()),
+        false => routes.route("/unified/{*path}", any(fallback::no_api)).route("/oauth/{*path}", any(fallback::no_api)),
+    };
+    let routes = match api.roles.has(Role::Ingress) {
+        true => routes.route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take)),
+        false => routes.route("/ingress/{*path}", any(fallback::no_ingress)),
+    };
+    routes
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(from_fn_with_state(api.clone(), limits::bounded))
+        .layer(CatchPanicLayer::custom(fallback::panicked))
+        .layer(map_response(version::named))
+        .with_state(api)
+}
+
+/// The API.
+fn unified() -> Router<Arc<Api>> {
+    Router::new()
         .route("/unified/webhook", get(webhooks::list).post(webhooks::create))
         .route(
             "/unified/webhook/{id}",
@@ -72,14 +93,11 @@ pub fn router(context: Context, options: ApiOptions) -> Router {
         .route("/unified/destination/{id}/test", post(destinations::test))
         .route("/unified/destination/{id}/secret", post(destinations::rotate_secret))
         .route("/unified/destination/{id}/secret/{secret_id}", delete(destinations::end_secret))
+        .route(
+            "/unified/destination/{id}/replay",
+            get(destinations::get_replay).post(destinations::replay).delete(destinations::cancel_replay),
+        )
+        .route("/unified/destination/{id}/skip", post(destinations::skip))
         .route("/unified/destination/{id}/deliveries", get(destinations::deliveries))
         .route("/unified/destination/{id}/deliveries/{delivery}", get(destinations::delivery))
-        .route("/ingress/{connection_id}", get(ingress::greet).post(ingress::take))
-        .merge(dashboard)
-        .fallback(fallback::not_found)
-        .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(from_fn_with_state(api.clone(), limits::bounded))
-        .layer(CatchPanicLayer::custom(fallback::panicked))
-        .layer(map_response(version::named))
-        .with_state(api)
 }

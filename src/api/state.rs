@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::deliver::Desk;
 use crate::ids::{ConnectionId, WorkspaceId};
 use crate::outbound::guard::Guard;
-use crate::settings::OAuthClient;
+use crate::settings::{OAuthClient, Role, Roles};
 use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -32,6 +32,8 @@ pub struct ApiOptions {
     pub oauth_clients: Vec<OAuthClient>,
     /// Whether browsers are served the dashboard.
     pub has_dashboard: bool,
+    /// What this node does.
+    pub roles: Roles,
 }
 
 impl fmt::Debug for ApiOptions {
@@ -47,6 +49,7 @@ pub(crate) struct Api {
     pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) oauth_clients: Vec<OAuthClient>,
     pub(crate) has_dashboard: bool,
+    pub(crate) roles: Roles,
     pub(crate) callers: Limiter<WorkspaceId>,
     pub(crate) arrivals: Limiter<ConnectionId>,
     pub(crate) tests: Limiter<WorkspaceId>,
@@ -65,7 +68,8 @@ impl Api {
             guards: options.guards,
             metrics: options.metrics,
             oauth_clients: options.oauth_clients,
-            has_dashboard: options.has_dashboard,
+            has_dashboard: options.has_dashboard && options.roles.has(Role::Api),
+            roles: options.roles,
             desk: OnceCell::new(),
             context,
         }

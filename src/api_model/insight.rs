@@ -15,12 +15,15 @@ pub struct InsightView {
     /// When the span began and when it ends.
     from: Timestamp,
     to: Timestamp,
-    /// Poll runs, those of them that failed, and the requests that they made to the vendor.
+    /// Poll runs, those of them that failed, and the requests that they and listings of history made to the vendor.
     runs: u64,
     failed_runs: u64,
     requests: u64,
-    /// Changes that were found.
+    /// Changes that polls found, and these by kind.
     changes: u64,
+    created: u64,
+    updated: u64,
+    deleted: u64,
     /// Batches that were delivered, records in them, and attempts that failed.
     deliveries: u64,
     records: u64,
@@ -56,6 +59,9 @@ impl InsightView {
             failed_runs: figures.failed_runs,
             requests: figures.requests,
             changes: figures.changes,
+            created: figures.kinds.created,
+            updated: figures.kinds.updated,
+            deleted: figures.kinds.deleted,
             deliveries: figures.deliveries,
             records: figures.records,
             failures: figures.failures,

@@ -60,6 +60,12 @@ pub struct DetailsView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     requests: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
@@ -85,6 +91,9 @@ impl<'a> DetailsView<'a> {
             began_at: row.began_at.map(Timestamp::from),
             duration_ms: row.duration_ms,
             changes: row.changes,
+            created: row.kinds.map(|kinds| kinds.created),
+            updated: row.kinds.map(|kinds| kinds.updated),
+            deleted: row.kinds.map(|kinds| kinds.deleted),
             requests: row.requests,
             bytes: row.bytes,
             pages: row.pages,

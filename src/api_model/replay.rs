@@ -1,6 +1,6 @@
 //! A replay as the API answers it.
 
-use crate::ids::{JobId, WebhookId};
+use crate::ids::{DestinationId, JobId, WebhookId};
 use crate::store::{Replay, ReplayState};
 use anyhook_connectors::model::Timestamp;
 use chrono::{DateTime, Utc};
@@ -11,7 +11,11 @@ use serde::Serialize;
 pub struct ReplayView<'a> {
     /// What the header `anyhook-replay` says.
     id: JobId,
-    webhook_id: WebhookId,
+    /// Whose it is: a webhook's, or a destination's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_id: Option<WebhookId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination_id: Option<DestinationId>,
     /// `running`, `done`, `cancelled` or `failed`.
     state: &'static str,
     /// Deliveries that are to be repeated.
@@ -38,8 +42,8 @@ pub struct ReplayView<'a> {
 }
 
 impl<'a> ReplayView<'a> {
-    /// A replay as it stands.
-    pub fn new(replay: &'a Replay) -> Self {
+    /// A replay as it stands; of a destination where it is one's.
+    pub fn new(replay: &'a Replay, destination_id: Option<DestinationId>) -> Self {
         let (state, failed) = match &replay.state {
             ReplayState::Running => ("running", None),
             ReplayState::Done => ("done", None),
@@ -48,7 +52,8 @@ impl<'a> ReplayView<'a> {
         };
         ReplayView {
             id: replay.id,
-            webhook_id: replay.webhook_id,
+            webhook_id: Some(replay.webhook_id).filter(|_| destination_id.is_none()),
+            destination_id,
             state,
             deliveries: replay.deliveries,
             repeated: replay.repeated,

@@ -201,5 +201,6 @@ pub(super) fn blank_row(subscriber: &Subscriber) -> ApiCall {
         next: None,
         attempt: None,
         destination_id: subscriber.destination.as_ref().map(|destination| destination.id),
+        changes: None,
     }
 }

@@ -10,7 +10,7 @@ use super::shared::{Shared, store_key};
 use super::subscriber::{Served, Subscriber, Undeliverable};
 use crate::context::Context;
 use crate::log::LogPage;
-use crate::store::{ApiCall, Position, StoreError, Stream, Webhook};
+use crate::store::{ApiCall, Attempt, Position, StoreError, Stream, Webhook};
 use crate::template::TemplateError;
 use bytes::Bytes;
 use http::header::InvalidHeaderValue;
@@ -69,7 +69,7 @@ unfit!(Undeliverable, InvalidHeaderValue, TemplateError, serde_json::Error);
 pub enum Payload {
     /// Its body as it would be sent now.
     Body(Bytes),
-    /// Its page is no longer kept.
+    /// Its page, or some of its notifications, are no longer kept.
     Gone,
     /// The webhook was set otherwise since, so that other bytes would be sent.
     Changed,
@@ -89,12 +89,17 @@ impl Desk {
         let served = Served::read(&*context.store, webhook.id).await?.ok_or(StoreError::Missing("webhook"))?;
         let subscriber = Subscriber::new(served, &self.shared.outputs, context)?;
         let records = Some(u32::try_from(call.records).unwrap_or(u32::MAX));
-        let Some(batch) = batch_at(&self.shared, &subscriber, note.stream(), note.span.from, records).await? else {
+        let Some(batch) = batch_at(&self.shared, &subscriber, note, records).await? else {
             return Ok(Payload::Gone);
         };
         let delivery = batch.id(&self.shared.derive, &subscriber);
         if delivery.webhook_id != *id {
-            return Ok(Payload::Changed);
+            return match &subscriber.destination {
+                Some(destination) if !notices::is_whole(&*context.store, destination, note.span).await? => {
+                    Ok(Payload::Gone)
+                }
+                _ => Ok(Payload::Changed),
+            };
         }
         let Some(batch) = rendered(batch, &delivery, &subscriber)? else { return Ok(Payload::Changed) };
         // Of its own: nobody tells a desk of secrets that were replaced.
@@ -104,20 +109,17 @@ impl Desk {
     }
 }
 
-/// The batch at a place of a stream, of as many records as it had where that is known; none if its page is not there.
-pub(super) async fn batch_at(
+/// The batch that an attempt was of, with as many records as it had where that is known; none if its page is not there.
+async fn batch_at(
     shared: &Shared,
     subscriber: &Subscriber,
-    stream: Stream,
-    position: Position,
+    note: &Attempt,
     records: Option<u32>,
 ) -> Result<Option<Batch>, DeskError> {
     let store = &shared.context.store;
+    let (stream, position) = (note.stream(), note.span.from);
     if let Some(destination) = &subscriber.destination {
-        let rows =
-            store.notifications_from(destination.workspace_id, position.sequence, notices::ROWS_PER_PAGE).await?;
-        let page = notices::page(destination, &rows)?.filter(|page| page.first_place() == Some(position.sequence));
-        let Some(page) = page else { return Ok(None) };
+        let page = notices::page_of(&**store, destination, note.span, notices::ROWS_PER_PAGE).await?;
         return cut_at(shared, subscriber, &page, stream, position, records).map(Some);
     }
     let stored = match stream {

@@ -4,7 +4,7 @@ use super::attempt::{Batch, Taken, request, row};
 use super::commits::Commits;
 use super::derive::DeliveryId;
 use super::desk::{DeskError, cut_at};
-use super::pages::{PageError, SharedPage};
+use super::pages::SharedPage;
 use super::pump;
 use super::rendering::rendered;
 use super::send::{retry_of, wait_after};
@@ -13,7 +13,6 @@ use super::slots::Ended;
 use super::subscriber::{Served, Subscriber};
 use super::verdict::{Verdict, judge};
 use crate::leases::Lease;
-use crate::log::LogPage;
 use crate::outbound::OutboundError;
 use crate::store::{ApiCall, Fence, Position, Replay, ReplayState, ReplayStep, StoreError, Stream, WebhookHealth};
 use http::{HeaderName, HeaderValue};
@@ -32,13 +31,13 @@ impl From<DeskError> for Halt {
     }
 }
 
-struct Replayer {
-    shared: Arc<Shared>,
-    subscriber: Subscriber,
-    replay: Replay,
+pub(super) struct Replayer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) subscriber: Subscriber,
+    pub(super) replay: Replay,
     /// The lease under which it was read.
     held: Lease,
-    page: Option<(u64, Arc<SharedPage>)>,
+    pub(super) page: Option<(u64, Arc<SharedPage>)>,
     commits: Commits,
 }
 
@@ -86,10 +85,13 @@ impl Replayer {
                     self.replay.parts.get(self.replay.part).map_or(part.span.to, |next| next.span.from);
                 continue;
             }
-            let Some(page) = self.page(self.replay.position.sequence).await? else {
+            let Some(page) = self.page(part).await? else {
                 let gone = "payloads that were still to be sent again are no longer kept";
-                let id = self.subscriber.webhook.id;
-                return self.fail(format!("{gone}; POST /unified/webhook/{id}/backfill tells their records")).await;
+                let advice = match (&self.subscriber.destination, self.subscriber.webhook.id) {
+                    (Some(_), _) => "GET /unified/notification has what is left".to_owned(),
+                    (None, id) => format!("POST /unified/webhook/{id}/backfill tells their records"),
+                };
+                return self.fail(format!("{gone}; {advice}")).await;
             };
             let position = self.replay.position;
             let batch = cut_at(&self.shared, &self.subscriber, &page, Stream::Live, position, part.records)?;
@@ -105,20 +107,6 @@ impl Replayer {
                 Err(error) => return self.fail(error.to_string()).await,
             }
         }
-    }
-
-    async fn page(&mut self, sequence: u64) -> Result<Option<Arc<SharedPage>>, Halt> {
-        if let Some((known, page)) = &self.page
-            && *known == sequence
-        {
-            return Ok(Some(page.clone()));
-        }
-        let stored = self.shared.context.store.kept_page(self.replay.feed_id, sequence).await?;
-        let Some(stored) = stored else { return Ok(None) };
-        let page = LogPage::decode(&stored, self.shared.pages.page_bytes_max()).map_err(PageError::from)?;
-        let page = Arc::new(SharedPage::alone(page));
-        self.page = Some((sequence, page.clone()));
-        Ok(Some(page))
     }
 
     /// Ends it: it cannot go on.

@@ -1,6 +1,7 @@
 //! What a webhook's deliveries need of its row, made once per revision.
 
 use super::batch::Want;
+use super::notices;
 use super::outputs::Outputs;
 use super::payload::Envelope;
 use super::project::Projection;
@@ -112,6 +113,11 @@ impl Subscriber {
             webhook,
             destination,
         })
+    }
+
+    /// Notifications that are read for a batch of a range: each batch reads its own.
+    pub(super) fn rows_per_batch(&self) -> usize {
+        (self.want.records_max as usize).saturating_mul(2).min(notices::ROWS_PER_PAGE)
     }
 
     /// What its audit row is called: the object type, where there is one, and `what`.

@@ -10,7 +10,7 @@ use crate::ids::{ConnectionId, FeedId};
 use crate::poll::budget::Caller;
 use crate::poll::error::PollError;
 use crate::poll::transport::Vendors;
-use crate::store::{ApiCall, CallKind, Connection, Registered, StoreError, Webhook, WebhookKind};
+use crate::store::{ApiCall, CallKind, Connection, Duty, Registered, StoreError, Webhook, WebhookKind};
 use anyhook_connectors::contract::{Account, ApiRequest, Connector, HookJob, Registers, Registration, Verdict};
 use std::sync::Arc;
 
@@ -54,6 +54,12 @@ impl Registrations {
         let webhooks = self.native_webhooks(feed).await?;
         let of_row = webhooks.first().map(|webhook| webhook.connection_id);
         let Some(id) = of_row.or(known.as_ref().map(|known| known.connection.id)) else { return Ok(()) };
+        let shard = webhooks.first().or(known.as_ref().map(|known| &known.webhook)).map(|webhook| webhook.shard);
+        // Kept to the end, so that no other node is given the shard before and registers once more.
+        let Some(_lease) = shard.and_then(|shard| self.context.leases.lease(Duty::Poll, shard)) else {
+            *known = None;
+            return Ok(());
+        };
         let connection = self.context.store.connection(id).await?;
         let Some(mut last) = last_seen(&webhooks, connection.as_ref(), known.take()) else { return Ok(()) };
         let result = self.act(todo(&webhooks, connection.as_ref(), &last), &webhooks, &mut last).await;
@@ -242,6 +248,7 @@ impl Registrations {
             next: None,
             attempt: None,
             destination_id: None,
+            changes: None,
         };
         if let Err(error) = self.context.store.record_call(call).await {
             tracing::debug!(webhook = %webhook.id, %error, "the call is not in the audit trail");

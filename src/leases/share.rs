@@ -76,3 +76,6 @@ fn other(duty: Duty) -> Duty {
         Duty::Deliver => Duty::Poll,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 use super::error::PollError;
 use super::listing::{Kept, Listing, unwritable};
 use super::sift;
+use super::transport::CallCost;
 use crate::store::{JobState, ListingJob};
 use anyhook_connectors::contract::{Change, CreatedAt, CursorKind, FilterBound, ListingKind, ObjectSpec, Record};
 use anyhook_connectors::walk::Checkpoint;
@@ -44,7 +45,7 @@ impl Listing<'_> {
     }
 
     /// Tells some of the deletions that were kept, less those whose records came back.
-    pub(super) async fn tell_deletions(&self, job: &ListingJob) -> Result<ListingJob, PollError> {
+    pub(super) async fn tell_deletions(&self, job: &ListingJob, cost: &mut CallCost) -> Result<ListingJob, PollError> {
         let store = &self.vendors.context.store;
         let after = job.checkpoint.as_ref().and_then(|checkpoint| checkpoint.token.as_deref());
         let kept = store.kept_deletions(self.feed.id, after, DELETIONS_PER_STEP).await?;
@@ -76,6 +77,6 @@ impl Listing<'_> {
             fresh: told,
             ..Kept::default()
         };
-        self.keep(job, kept).await
+        self.keep(job, kept, cost).await
     }
 }

@@ -145,15 +145,15 @@ fn report(feed: &Feed, result: &Result<(), PollError>, tally: &Tally) {
     };
     metrics::counter!("anyhook_polls_total", "outcome" => outcome).increment(1);
     metrics::counter!("anyhook_vendor_requests_total").increment(tally.cost.requests);
-    metrics::counter!("anyhook_changes_total").increment(tally.changes);
+    metrics::counter!("anyhook_changes_total").increment(tally.changes.total());
     match result {
         Ok(()) if tally.bad > 0 => tracing::warn!(
             feed = %feed.id, connection = %feed.connection_id, bad = tally.bad, records = ?tally.bad_named,
             "some records could not be read"
         ),
         Ok(()) => tracing::debug!(
-            feed = %feed.id, changes = tally.changes, requests = tally.cost.requests, duration_ms = tally.cost.duration_ms,
-            "polled"
+            feed = %feed.id, changes = tally.changes.total(), requests = tally.cost.requests,
+            duration_ms = tally.cost.duration_ms, "polled"
         ),
         Err(PollError::Wait { wait, message }) => {
             tracing::info!(feed = %feed.id, connection = %feed.connection_id, wait_ms = wait.as_millis(), "{message}");
@@ -193,12 +193,13 @@ fn call(
         at: began_at,
         duration_ms: tally.cost.duration_ms,
         size_bytes: tally.cost.bytes,
-        records: tally.changes,
+        records: tally.changes.total(),
         requests: tally.cost.requests,
         count: 1,
         delivery: None,
         next: None,
         attempt: None,
         destination_id: None,
+        changes: Some(tally.changes),
     }
 }

@@ -5,7 +5,7 @@
 
 use super::error::PollError;
 use super::listing::{JobWalk, Listing};
-use super::transport::Vendors;
+use super::transport::{CallCost, Vendors};
 use crate::ids::{FeedId, JobId};
 use crate::store::{Duty, JobMode, JobState, ListingJob, ShardId, StoreError, Wake};
 use std::collections::{BTreeSet, HashMap};
@@ -163,9 +163,9 @@ impl Jobs {
 
     async fn list(&self, id: JobId, walk: &mut Option<JobWalk>) {
         let limits = &self.vendors.context.limits.poll;
-        let mut failures = 0u32;
+        let (mut failures, mut cost) = (0u32, CallCost::default());
         loop {
-            let error = match self.step(id, walk).await {
+            let error = match self.step(id, walk, &mut cost).await {
                 Ok(Stepped::Listed) => {
                     failures = 0;
                     continue;
@@ -185,7 +185,7 @@ impl Jobs {
                 Err(error) => error,
             };
             failures = failures.saturating_add(1);
-            if let Err(error) = self.note_failure(id, &error, failures).await {
+            if let Err(error) = self.note_failure(id, &error, failures, &mut cost).await {
                 tracing::debug!(job = %id, %error, "a failure was not noted");
             }
             if error == PollError::CursorExpired {
@@ -202,7 +202,7 @@ impl Jobs {
     }
 
     /// One page, if it is time for one.
-    async fn step(&self, id: JobId, walk: &mut Option<JobWalk>) -> Result<Stepped, PollError> {
+    async fn step(&self, id: JobId, walk: &mut Option<JobWalk>, cost: &mut CallCost) -> Result<Stepped, PollError> {
         let store = &self.vendors.context.store;
         let Some(job) = store.job(id).await? else { return Ok(Stepped::Ended) };
         let Some(lease) = self.vendors.context.leases.lease(Duty::Poll, job.shard) else { return Ok(Stepped::Rests) };
@@ -228,11 +228,11 @@ impl Jobs {
             let Some(webhook) = store.webhook(job.webhook_id).await? else { return Ok(Stepped::Ended) };
             listing = listing.catching_up(webhook.event);
         }
-        let parents = listing.parents(&job).await?;
+        let parents = listing.parents(&job, cost).await?;
         let listed = match job.mode {
-            JobMode::Initial | JobMode::CatchUp => listing.step(&job, parents.as_ref(), walk).await,
+            JobMode::Initial | JobMode::CatchUp => listing.step(&job, parents.as_ref(), walk, cost).await,
             JobMode::Backfill if !store.claim_turn(lease.fence, id).await? => return Ok(Stepped::Rests),
-            JobMode::Backfill => self.within_turn(listing.step(&job, parents.as_ref(), walk)).await,
+            JobMode::Backfill => self.within_turn(listing.step(&job, parents.as_ref(), walk, cost)).await,
         };
         if matches!(listed, Err(PollError::Wait { .. })) {
             self.let_log_go(&job).await?;

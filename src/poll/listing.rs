@@ -61,30 +61,32 @@ impl<'a> Listing<'a> {
     }
 
     /// The feed's parents, or the parts of its listing; none where it has none.
-    pub async fn parents(&self, job: &ListingJob) -> Result<Option<Arc<Vec<Parent>>>, PollError> {
-        let (caller, mut cost) = (Caller::job(job.id), CallCost::default());
-        self.vendors.parents(caller, self.connector, self.spec, self.connection, self.feed, &mut cost).await
+    pub async fn parents(&self, job: &ListingJob, cost: &mut CallCost) -> Result<Option<Arc<Vec<Parent>>>, PollError> {
+        let caller = Caller::job(job.id);
+        self.vendors.parents(caller, self.connector, self.spec, self.connection, self.feed, cost).await
     }
 
-    /// Lists the job's next page and keeps it. Answers the job as it stands then.
+    /// Lists the job's next page and keeps it, with what was asked for it and since the page before. Answers the job as
+    /// it stands then.
     pub async fn step(
         &self,
         job: &ListingJob,
         parents: Option<&Arc<Vec<Parent>>>,
         kept: &mut Option<JobWalk>,
+        cost: &mut CallCost,
     ) -> Result<ListingJob, PollError> {
         if self.is_at_deletions(job) {
-            return self.tell_deletions(job).await;
+            return self.tell_deletions(job, cost).await;
         }
         let parent = match parents {
             None => None,
             Some(parents) => match parents.iter().find(|parent| parent.id >= job.parent) {
                 Some(parent) => Some(parent.clone()),
                 // No parents, or none left: the history ends here.
-                None if self.event == Some(Change::Deleted) => return self.tell_deletions(job).await,
+                None if self.event == Some(Change::Deleted) => return self.tell_deletions(job, cost).await,
                 None => {
                     let pages = self.new_pages(job).finish(true).map_err(unwritable)?;
-                    return self.keep(job, Kept { state: JobState::Listed, pages, ..Kept::default() }).await;
+                    return self.keep(job, Kept { state: JobState::Listed, pages, ..Kept::default() }, cost).await;
                 }
             },
         };
@@ -95,7 +97,7 @@ impl<'a> Listing<'a> {
                 Some(kept) => kept.walk,
                 None => Walk::new(self.spec, self.kind(), job.updated_gte, self.spec.page_size, resumes).remembering(),
             };
-        let Listed { pages, step, total, fresh } = self.page(job, parent.as_ref(), &mut walk).await?;
+        let Listed { pages, step, total, fresh } = self.page(job, parent.as_ref(), &mut walk, cost).await?;
         if let Step::Wait(wait_ms) = step {
             let longest = self.vendors.context.limits.poll.retry_wait_max_ms;
             self.vendors.context.clock.sleep(Duration::from_millis(wait_ms.min(longest))).await;
@@ -113,7 +115,7 @@ impl<'a> Listing<'a> {
         let parent = next_parent.unwrap_or_default();
         // Each parent has a total of its own, which tells nothing of the whole.
         let total = job.total.or(total).filter(|_| parents.is_none());
-        let stored = self.keep(job, Kept { parent, checkpoint, state, pages, total, fresh, moves_on }).await?;
+        let stored = self.keep(job, Kept { parent, checkpoint, state, pages, total, fresh, moves_on }, cost).await?;
         *kept = Some(JobWalk { walk, parent: key.to_owned() });
         Ok(stored)
     }
@@ -133,7 +135,13 @@ impl<'a> Listing<'a> {
         (next.map(|parent| parent.id.clone()), None)
     }
 
-    async fn page(&self, job: &ListingJob, parent: Option<&Parent>, walk: &mut Walk) -> Result<Listed, PollError> {
+    async fn page(
+        &self,
+        job: &ListingJob,
+        parent: Option<&Parent>,
+        walk: &mut Walk,
+        cost: &mut CallCost,
+    ) -> Result<Listed, PollError> {
         let page_job = PageJob {
             spec: self.spec,
             kind: self.kind(),
@@ -146,7 +154,7 @@ impl<'a> Listing<'a> {
             limit: walk.limit(),
         };
         let request = self.connector.page_request(&page_job)?;
-        let answer = self.vendors.call(Caller::job(job.id), self.connection, &request).await?;
+        let answer = self.vendors.call_costed(Caller::job(job.id), self.connection, &request, cost).await?;
         match answer.verdict {
             Verdict::CursorExpired => return Err(PollError::CursorExpired),
             Verdict::NotFound => {
@@ -207,7 +215,12 @@ impl<'a> Listing<'a> {
         })
     }
 
-    pub(super) async fn keep(&self, job: &ListingJob, kept: Kept) -> Result<ListingJob, PollError> {
+    pub(super) async fn keep(
+        &self,
+        job: &ListingJob,
+        kept: Kept,
+        cost: &mut CallCost,
+    ) -> Result<ListingJob, PollError> {
         let context = &self.vendors.context;
         let now = context.clock.now();
         let commit = ListingCommit {
@@ -218,9 +231,12 @@ impl<'a> Listing<'a> {
             pages: kept.pages,
             total: kept.total,
             failures: 0,
+            requests: cost.requests,
             ..ListingCommit::of(job, self.fence, now)
         };
-        Ok(context.store.commit_listing(commit).await?)
+        let stored = context.store.commit_listing(commit).await?;
+        *cost = CallCost::default();
+        Ok(stored)
     }
 }
 

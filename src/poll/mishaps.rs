@@ -3,6 +3,7 @@
 use super::error::PollError;
 use super::job_tally as tally;
 use super::jobs::Jobs;
+use super::transport::CallCost;
 use crate::ids::JobId;
 use crate::store::{ApiCall, CallKind, Connection, Duty, Feed, JobState, ListingCommit, ListingJob};
 use chrono::{DateTime, Utc};
@@ -14,11 +15,18 @@ const RESTARTS_MAX: u32 = 10;
 impl Jobs {
     /// Says what went wrong, once in a row of failures. A token that the vendor no longer accepts is dropped: the listing
     /// goes on without it, or is given up. Log pages that waited for the job's next page need not any more.
-    pub(super) async fn note_failure(&self, id: JobId, error: &PollError, failures: u32) -> Result<(), PollError> {
+    pub(super) async fn note_failure(
+        &self,
+        id: JobId,
+        error: &PollError,
+        failures: u32,
+        cost: &mut CallCost,
+    ) -> Result<(), PollError> {
         let context = &self.vendors.context;
         let job = context.store.job(id).await?.ok_or(PollError::Gone)?;
         let lease = context.leases.lease(Duty::Poll, job.shard).ok_or(PollError::Gone)?;
         let mut commit = ListingCommit { failures, ..ListingCommit::of(&job, lease.fence, context.clock.now()) };
+        commit.requests = cost.requests;
         if *error == PollError::CursorExpired {
             (commit.checkpoint, commit.tally) = tally::after_expiry(&job);
         }
@@ -37,6 +45,7 @@ impl Jobs {
             self.record(&job, told).await?;
         }
         context.store.commit_listing(commit).await?;
+        *cost = CallCost::default();
         Ok(())
     }
 
@@ -87,5 +96,6 @@ fn failed_call(feed: &Feed, connection: &Connection, job: &ListingJob, error: St
         next: None,
         attempt: None,
         destination_id: None,
+        changes: None,
     }
 }

@@ -123,7 +123,7 @@ impl Run<'_> {
         let sifted = self.sift(page, pass, forget_before, commits).await?;
         tally.note_bad(&sifted.bad);
         tally.changes += sifted.changes;
-        pass.changes += sifted.changes;
+        pass.changes += sifted.changes.total();
         let is_idle = sifted.pages.is_empty() && sifted.ledger.is_empty();
         let is_same = window::is_same(self.spec, &pass.progress, &progress);
         pass.has_moved |= window::is_further(self.spec, &pass.progress, &progress);

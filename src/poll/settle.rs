@@ -88,7 +88,7 @@ impl Ended<'_> {
         self.progress(state);
         let since = self.last_at.map_or(0, |last_at| (self.began_at - last_at).num_milliseconds().max(0));
         let seen = Seen {
-            changes: self.tally.changes,
+            changes: self.tally.changes.total(),
             since_ms: u64::try_from(since).unwrap_or_default(),
             is_asked: self.is_asked,
         };

@@ -2,7 +2,7 @@
 
 use super::diff::{self, DiffRules, Verdict};
 use crate::log::{EncodedPage, LogPageBuilder, PageMeta};
-use crate::store::LedgerEntry;
+use crate::store::{ChangeCounts, LedgerEntry};
 use anyhook_connectors::contract::{BadRecord, Change, ObjectSpec, Page, Record, RecordError};
 use anyhook_connectors::json;
 use chrono::{DateTime, Utc};
@@ -65,8 +65,8 @@ pub struct Sifted {
     pub pages: Vec<EncodedPage>,
     /// Ledger rows to set, each id once.
     pub ledger: Vec<(String, LedgerEntry)>,
-    /// How many changes there are.
-    pub changes: u64,
+    /// How many changes there are of each kind.
+    pub changes: ChangeCounts,
     /// Records that could not be kept after all.
     pub bad: Vec<BadRecord>,
 }
@@ -91,7 +91,7 @@ pub fn sift<'a>(
             Verdict::Known => continue,
             Verdict::Quiet => {}
             Verdict::Changed(change) => match pages.push(change, record) {
-                Ok(()) => sifted.changes += 1,
+                Ok(()) => sifted.changes += ChangeCounts::of(change, 1),
                 Err(error) => {
                     sifted.bad.push(bad(record, error));
                     continue;

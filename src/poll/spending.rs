@@ -2,6 +2,7 @@
 
 use super::budget::gate::{Gate, NotNow, Patience, Permit, Scope};
 use super::budget::host::Rules;
+use super::budget::pace::Slice;
 use super::budget::quota::Pauses;
 use super::budget::{Caller, Plan};
 use super::error::PollError;
@@ -9,10 +10,13 @@ use super::load::Wish;
 use super::transport::{VendorAnswer, Vendors};
 use super::{rate_headers, sign_in};
 use crate::ids::FeedId;
-use crate::store::{Connection, Pause};
+use crate::store::{Connection, Duty, Pause};
 use anyhook_connectors::contract::{Connector, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How old what is known of pauses may be where other nodes may be told of one.
+const PAUSE_AGE: Duration = Duration::from_secs(1);
 
 /// Where a call waits for its turn, and the names of the quotas that it counts against.
 pub(super) struct Till {
@@ -29,19 +33,33 @@ impl Vendors {
         let host = base.host_str().unwrap_or_default();
         let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
         let plan = Plan::of(manifest, limits);
+        let (parts, all) = self.context.leases.share(Duty::Poll);
+        let slice = Slice { parts, all };
         let rules = Rules {
             host_requests_max: limits.host_requests_max,
             bucket_requests_max: limits.bucket_requests_max,
             floor_percent: limits.backfill_floor_percent,
             app: plan.app,
+            slice,
         };
         let app = format!("{}:app:{host}{port}", manifest.integration);
         let gate = self.gates.get(&app, rules, &self.context.clock);
+        if plan.app.is_some() {
+            gate.set_slice(slice);
+        }
         if !gate.knows(&connection.bucket) {
             // Read before the bucket is made: no call goes past a pause that is not known yet.
             let pause_of_app = if plan.app.is_some() { self.pause_left(&app).await? } else { None };
             let pause = self.pause_left(&connection.bucket).await?;
             gate.make(&connection.bucket, plan.bucket, pause, pause_of_app);
+        } else if slice.is_shared() {
+            for (scope, quota) in [(Scope::App, &app), (Scope::Bucket, &connection.bucket)] {
+                if gate.is_pause_stale(&connection.bucket, scope, PAUSE_AGE)
+                    && let Some(left) = self.pause_left(quota).await?
+                {
+                    gate.close(&connection.bucket, scope, left);
+                }
+            }
         }
         Ok(Till { gate, app })
     }

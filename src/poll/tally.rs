@@ -2,6 +2,7 @@
 
 use super::sweep::Look;
 use super::transport::CallCost;
+use crate::store::ChangeCounts;
 use anyhook_connectors::contract::BadRecord;
 
 /// Unreadable records whose ids a run names.
@@ -13,7 +14,7 @@ pub struct Tally {
     /// What its calls cost.
     pub cost: CallCost,
     /// Changes found.
-    pub changes: u64,
+    pub changes: ChangeCounts,
     /// Records listed, readable or not.
     pub listed: u64,
     /// Those that could not be read.

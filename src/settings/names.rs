@@ -32,6 +32,7 @@ const OWN: &[(&str, Kind)] = &[
     ("store.backend", Kind::Text),
     ("store.schema", Kind::Text),
     ("store.ca_file", Kind::Text),
+    ("roles", Kind::Texts),
     ("api_key", Kind::Text),
     ("workspace_secret", Kind::Text),
     ("master_key", Kind::Text),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::Duty;
 
 fn load(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, String> {
     let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -206,4 +207,16 @@ fn what_kubernetes_sets_for_a_service_of_our_name_is_not_ours() {
     ];
     assert_eq!(load("", &environment, &[]), Ok(Settings::default()));
     assert!(load("", &[("ANYHOOK_PORT", "8080")], &[]).unwrap_err().contains("ANYHOOK_PORT"));
+}
+
+#[test]
+fn roles_are_read_and_wrong_ones_are_refused() {
+    assert_eq!(load("", &[], &[]).unwrap().roles, Roles::default());
+    let settings = load("", &[("ANYHOOK_ROLES", "poll, ingress")], &[]).unwrap();
+    assert_eq!(settings.roles, Roles::new(&[Role::Ingress, Role::Poll]));
+    assert_eq!((settings.roles.duties(), settings.roles.to_string()), (vec![Duty::Poll], "poll, ingress".to_owned()));
+    for wrong in ["roles = []", "roles = [\"poll\", \"push\"]"] {
+        let error = load(wrong, &[], &[]).unwrap_err().to_string();
+        assert!(error.contains("roles") && error.contains("poll, deliver, api and ingress"), "{error}");
+    }
 }

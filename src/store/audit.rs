@@ -2,9 +2,11 @@
 
 use super::{Attempt, StoreError};
 use crate::ids::{ConnectionId, DestinationId, FeedId, WebhookId, WorkspaceId};
+use anyhook_connectors::contract::Change;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::ops::AddAssign;
 
 /// What a row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,46 @@ pub enum CallKind {
     Webhook,
     /// A poll run, or a vendor's own webhook.
     Inbound,
+}
+
+/// How many changes there were of each kind. What could not be told to be new counts as updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ChangeCounts {
+    /// Records that came to be, or came back.
+    #[serde(rename = "c")]
+    pub created: u64,
+    /// Records that were changed.
+    #[serde(rename = "u")]
+    pub updated: u64,
+    /// Records that went.
+    #[serde(rename = "d")]
+    pub deleted: u64,
+}
+
+impl ChangeCounts {
+    /// So many of one kind.
+    pub fn of(change: Change, count: u64) -> Self {
+        let mut counts = ChangeCounts::default();
+        match change {
+            Change::Created => counts.created = count,
+            Change::Updated => counts.updated = count,
+            Change::Deleted => counts.deleted = count,
+        }
+        counts
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.created + self.updated + self.deleted
+    }
+}
+
+impl AddAssign for ChangeCounts {
+    fn add_assign(&mut self, more: Self) {
+        self.created += more.created;
+        self.updated += more.updated;
+        self.deleted += more.deleted;
+    }
 }
 
 /// One row.
@@ -78,6 +120,9 @@ pub struct ApiCall {
     /// connection or feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_id: Option<DestinationId>,
+    /// The changes by kind, for runs; none in rows that older builds wrote.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangeCounts>,
 }
 
 /// When the run behind a run was to come, and why then.

@@ -203,8 +203,8 @@ pub(super) fn is_wanted(id: DestinationId, subscriptions: &[Subscription], told:
     told.destination_id != Some(id) && subscriptions.iter().any(|subscription| subscription.wants(told))
 }
 
-/// Destinations. A destination is delivered to as a webhook is: [`super::Deliveries`] and [`super::Audit`] know it by
-/// [`Destination::served_as`].
+/// Destinations. A destination is delivered to as a webhook is: [`super::Deliveries`], [`super::Replays`] and
+/// [`super::Audit`] know it by [`Destination::served_as`].
 #[async_trait]
 pub trait Destinations {
     /// Adds a destination with its delivery state.
@@ -234,7 +234,7 @@ pub trait Destinations {
     /// - Other subscriptions count from its position on: what waits and is not wanted any more is not delivered.
     async fn replace_destination(&self, destination: Destination) -> Result<Destination, StoreError>;
 
-    /// Deletes a destination with its delivery state and audit.
+    /// Deletes a destination with its delivery state, replay and audit.
     ///
     /// - No attempt's outcome is taken for it afterwards.
     async fn delete_destination(&self, id: DestinationId) -> Result<(), StoreError>;

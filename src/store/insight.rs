@@ -1,6 +1,6 @@
 //! Insights: what was done for a connection's object type, added up by the hour and by the day.
 
-use super::StoreError;
+use super::{ChangeCounts, StoreError};
 use crate::ids::ConnectionId;
 use anyhook_connectors::model::ObjectType;
 use async_trait::async_trait;
@@ -76,10 +76,12 @@ pub struct Figures {
     pub runs: u64,
     /// Those that failed.
     pub failed_runs: u64,
-    /// Requests that they made to the vendor.
+    /// Requests that they, and listings of history, made to the vendor.
     pub requests: u64,
-    /// Changes that they found.
+    /// Changes that runs found.
     pub changes: u64,
+    /// These by kind; of what older builds counted the kinds are not known.
+    pub kinds: ChangeCounts,
     /// Batches that were delivered.
     pub deliveries: u64,
     /// Records in them.
@@ -131,14 +133,16 @@ pub struct InsightQuery {
     pub limit: usize,
 }
 
-/// Insights. No call writes one: each is added to by the calls that end runs and attempts, in their transaction.
+/// Insights. No call writes one: each is added to by the calls that end runs and attempts, or keep what a job listed, in
+/// their transaction.
 #[async_trait]
 pub trait Insights {
     /// A connection's insights that match; none where the connection is gone.
     ///
     /// - A run or an attempt whose row names an object type is counted once, in its hour and its day, by when it began.
+    /// - Requests of a listing job are counted in the hour and day in which what came of them is kept.
     /// - Hours and days are kept for a time each; a new one drives out what is older.
-    /// - With the first run or attempt of an hour, the hour before that in which there was something is told
+    /// - With the first of these of an hour, the hour before that in which there was something is told
     ///   ([`super::NotificationEvent::InsightPopulated`]), if some destination listens to that.
     async fn insights(&self, query: &InsightQuery) -> Result<Vec<Insight>, StoreError>;
 }

@@ -200,6 +200,8 @@ pub struct ListingCommit {
     pub at: DateTime<Utc>,
     /// How the listing goes.
     pub tally: ListingTally,
+    /// Requests made to the vendor for it since the commit before.
+    pub requests: u64,
 }
 
 impl ListingCommit {
@@ -216,6 +218,7 @@ impl ListingCommit {
             failures: job.failures,
             at,
             tally: job.tally.clone(),
+            requests: 0,
         }
     }
 }

@@ -37,7 +37,7 @@ mod webhook;
 mod workspace;
 
 pub use attempt::{AnswerBody, Attempt, Span};
-pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind, NextRun, NextWhy};
+pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind, ChangeCounts, NextRun, NextWhy};
 pub use behind::{CatchUp, KeptDeletion, Missed, Trim};
 pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections, Contact};
 pub use delivery::{

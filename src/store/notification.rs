@@ -1,6 +1,6 @@
 //! Notifications: what a person wants to be told of, kept in the order it happened.
 
-use super::{EventPattern, JobMode, StoreError};
+use super::{ChangeCounts, EventPattern, JobMode, StoreError};
 use crate::ids::{ConnectionId, DestinationId, FeedId, JobId, WebhookId, WorkspaceId};
 use anyhook_connectors::model::ObjectType;
 use async_trait::async_trait;
@@ -109,6 +109,9 @@ pub struct NotificationDetails {
     /// Changes that a run found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<u64>,
+    /// These by kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<ChangeCounts>,
     /// Requests that a run made to the vendor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
@@ -232,4 +235,12 @@ pub trait Notifications {
         sequence: u64,
         limit: usize,
     ) -> Result<Vec<PlacedNotification>, StoreError>;
+
+    /// The oldest one that is left of ended polls, or of all others, where older ones of these may have been dropped;
+    /// none where none was.
+    async fn oldest_left(
+        &self,
+        workspace: WorkspaceId,
+        of_polls: bool,
+    ) -> Result<Option<PlacedNotification>, StoreError>;
 }

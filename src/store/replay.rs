@@ -24,7 +24,7 @@ pub enum ReplayState {
     },
 }
 
-/// What of the feed's log is sent again.
+/// What of the feed's log, or of the notifications that a destination reads in its place, is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayPart {
     /// From where to where.
@@ -35,14 +35,15 @@ pub struct ReplayPart {
     pub records: Option<u32>,
 }
 
-/// A replay. A webhook has one at a time, and the last one is remembered.
+/// A replay. A webhook has one at a time, and the last one is remembered; so has a destination, under what it is served
+/// as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay {
     /// Its id.
     pub id: JobId,
     /// For whom.
     pub webhook_id: WebhookId,
-    /// The webhook's feed.
+    /// The webhook's feed; none of a destination.
     pub feed_id: FeedId,
     /// The webhook's shard.
     pub shard: ShardId,

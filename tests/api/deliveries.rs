@@ -32,6 +32,7 @@ fn row(webhook: &Webhook, records: u64, error: Option<&str>) -> ApiCall {
         next: Some(NextRun { in_ms: 29_600, why: NextWhy::Changes }),
         attempt: None,
         destination_id: None,
+        changes: None,
     }
 }
 

@@ -237,6 +237,10 @@ async fn a_workspace_has_its_own() {
         ("DELETE", path(&made)),
         ("PUT", format!("{}/resume", path(&made))),
         ("POST", format!("{}/test", path(&made))),
+        ("POST", format!("{}/replay", path(&made))),
+        ("GET", format!("{}/replay", path(&made))),
+        ("DELETE", format!("{}/replay", path(&made))),
+        ("POST", format!("{}/skip", path(&made))),
         ("GET", format!("{}/deliveries", path(&made))),
         ("GET", format!("{}/deliveries/msg_1", path(&made))),
     ] {

@@ -1,7 +1,7 @@
 //! `/unified/insight`
 
 use crate::http_support::Server;
-use anyhook::store::{ApiCall, CallKind, Duty, FeedState, RunFinish};
+use anyhook::store::{ApiCall, CallKind, ChangeCounts, Duty, FeedState, RunFinish};
 use serde_json::json;
 
 #[tokio::test]
@@ -37,6 +37,7 @@ async fn a_connections_insights_are_told_by_hour_and_day() {
         next: None,
         attempt: None,
         destination_id: None,
+        changes: Some(ChangeCounts { created: 1, updated: 4, deleted: 2 }),
     };
     let fence = server.context.leases.lease(Duty::Deliver, row.shard).unwrap().fence;
     let finish = RunFinish {
@@ -50,7 +51,7 @@ async fn a_connections_insights_are_told_by_hour_and_day() {
     server.store.finish_run(finish).await.unwrap();
     let mut hour = json!({"connection_id": connection, "object_type": "crm_contact", "resolution": "hour",
         "from": "2026-01-02T03:00:00Z", "to": "2026-01-02T04:00:00Z", "runs": 1, "failed_runs": 0, "requests": 2,
-        "changes": 7, "deliveries": 0, "records": 0, "failures": 0});
+        "changes": 7, "created": 1, "updated": 4, "deleted": 2, "deliveries": 0, "records": 0, "failures": 0});
     assert_eq!(server.get(&format!("{query}&limit=10.0&object_type=crm_contact")).await.ok(), json!([hour]));
     (hour["resolution"], hour["from"], hour["to"]) =
         (json!("day"), json!("2026-01-02T00:00:00Z"), json!("2026-01-03T00:00:00Z"));

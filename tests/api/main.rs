@@ -14,6 +14,7 @@ mod destinations;
 mod insights;
 mod notifications;
 mod oauth;
+mod roles;
 mod rules;
 mod secrets;
 mod templates;

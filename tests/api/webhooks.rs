@@ -175,6 +175,7 @@ async fn a_person_sees_how_it_does_and_when_it_is_polled_next() {
             next: Some(NextRun { in_ms: 29_600, why }),
             attempt: None,
             destination_id: None,
+            changes: None,
         };
         let due_at = Some(now + chrono::TimeDelta::seconds(30));
         let (feed, call) = (row.feed_id, Some(call));

@@ -17,7 +17,7 @@ use std::collections::HashSet;
 const SECRET: &str = "whsec_dGhpcyBpcyBhIGRlc3RpbmF0aW9uJ3Mgb3du";
 
 /// To these events, of whatever.
-fn to(events: &[&str]) -> Subscription {
+pub(crate) fn to(events: &[&str]) -> Subscription {
     let events = events.iter().map(|event| event.parse().unwrap()).collect();
     Subscription { events, connection_id: None, object_type: None, webhook_id: None }
 }
@@ -43,30 +43,30 @@ fn draft(world: &World, hook_url: &str, to: Subscription) -> Destination {
     }
 }
 
-async fn destination(world: &World, hook_url: &str, to: Subscription) -> Destination {
+pub(crate) async fn destination(world: &World, hook_url: &str, to: Subscription) -> Destination {
     world.context.store.insert_destination(draft(world, hook_url, to)).await.unwrap()
 }
 
 /// Changes the connection some times: a notification each, which tells of the reference that was set.
-async fn change(world: &World, references: std::ops::Range<u32>) {
+pub(crate) async fn change(world: &World, references: std::ops::Range<u32>) {
     let store = &world.context.store;
     for reference in references {
         let row = store.connection(world.connection.id).await.unwrap().unwrap();
-        let at = row.updated_at + chrono::TimeDelta::milliseconds(1);
+        let at = world.context.clock.now().max(row.updated_at + chrono::TimeDelta::milliseconds(1));
         let row = Connection { external_xref: Some(reference.to_string()), updated_at: at, ..row };
         store.replace_connection(row).await.unwrap();
     }
 }
 
 /// The references that were told, in their order.
-fn told(seen: &[Received]) -> Vec<u32> {
+pub(crate) fn told(seen: &[Received]) -> Vec<u32> {
     let body = |received: &Received| serde_json::from_slice::<Value>(&received.body).unwrap();
     let data = seen.iter().flat_map(|received| body(received)["data"].as_array().unwrap().clone());
     data.map(|one| one["external_xref"].as_str().unwrap().parse().unwrap()).collect()
 }
 
 /// Waits until all of these are told.
-async fn until_told(receiver: &Receiver, count: usize) -> Vec<Received> {
+pub(crate) async fn until_told(receiver: &Receiver, count: usize) -> Vec<Received> {
     let mut attempts = 1;
     loop {
         let seen = receiver.until(attempts).await;
@@ -303,6 +303,9 @@ async fn a_test_is_signed_like_any_and_touches_nothing() {
     assert_eq!((seen[0].header("anyhook-test"), seen[0].header("anyhook-destination-key")), ("true", mark.as_str()));
     let body: Value = serde_json::from_slice(&seen[0].body).unwrap();
     assert_eq!((&body["data"][0]["event"], &body["data"][0]["code"]), (&"SYNC_COMPLETED".into(), &"test".into()));
+    let details = &body["data"][0]["details"];
+    let kinds = ["created", "updated", "deleted"].map(|kind| details[kind].as_u64().unwrap());
+    assert_eq!(kinds.iter().sum::<u64>(), details["changes"].as_u64().unwrap());
     assert_eq!((&body["type"], &body["destination"]["id"]), (&"NOTIFICATION".into(), &made.id.to_string().into()));
     assert_ne!(seen[0].header("webhook-id"), seen[1].header("webhook-id"));
     assert_eq!(world.delivery(Destination::served_as(made.id)).await, before);

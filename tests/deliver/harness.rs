@@ -206,6 +206,7 @@ impl World {
             failures: 0,
             at: self.context.clock.now(),
             tally: Default::default(),
+            requests: 0,
         };
         self.context.store.commit_listing(commit).await.unwrap();
     }

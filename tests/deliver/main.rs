@@ -17,6 +17,7 @@ mod reach;
 mod receiver;
 mod repair;
 mod replays;
+mod replays_of_destinations;
 mod schedules;
 mod signing;
 mod templates;

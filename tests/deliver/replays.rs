@@ -14,9 +14,14 @@ const WAIT: Duration = Duration::from_secs(20);
 
 /// Waits until the webhook's replay is in this state, and answers it.
 async fn until(world: &World, webhook: &Webhook, state: &str) -> Value {
+    until_at(world, webhook, "~/replay", state).await
+}
+
+/// The same for the replay at a path.
+pub(crate) async fn until_at(world: &World, webhook: &Webhook, path: &str, state: &str) -> Value {
     let waited = tokio::time::timeout(WAIT, async {
         loop {
-            let replay = get(world, webhook, "~/replay").await;
+            let replay = get(world, webhook, path).await;
             if replay["state"] == state {
                 return replay;
             }

@@ -11,9 +11,9 @@ use anyhook::outbound::guard::Guard;
 use anyhook::outbound::{HttpClient, Outbound, OutboundError, OutboundRequest, OutboundResponse};
 use anyhook::random::Random;
 use anyhook::secrets::Vault;
-use anyhook::settings::{OAuthClient, Secret};
+use anyhook::settings::{OAuthClient, Roles, Secret};
 use anyhook::store::MemoryStore;
-use anyhook::store::{Duty, Store, Workspace};
+use anyhook::store::{Store, Workspace};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -113,6 +113,10 @@ impl Server {
     }
 
     pub async fn start_with(limits: Limits, vendors: Arc<dyn Outbound>) -> Self {
+        Self::start_as(limits, vendors, Roles::default()).await
+    }
+
+    pub async fn start_as(limits: Limits, vendors: Arc<dyn Outbound>, roles: Roles) -> Self {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(&StoreLimits::default()));
         let (clock, random) = (Clock::system(), Random::system());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -120,7 +124,7 @@ impl Server {
         // Nobody renews it.
         let lasting = StoreLimits { lease_ttl_ms: 86_400_000, ..limits.store.clone() };
         let limits = Limits { store: lasting, ..limits };
-        let leases = LeaseKeeper::new(NodeId::new(&clock, &random).unwrap(), &Duty::ALL, &limits, &clock);
+        let leases = LeaseKeeper::new(NodeId::new(&clock, &random).unwrap(), &roles.duties(), &limits, &clock);
         leases.renew(store.as_ref()).await.unwrap();
         let context = Context {
             store: store.clone(),
@@ -139,7 +143,7 @@ impl Server {
             listener,
             router(
                 context.clone(),
-                ApiOptions { guards, metrics: None, oauth_clients: oauth_clients(), has_dashboard: true },
+                ApiOptions { guards, metrics: None, oauth_clients: oauth_clients(), has_dashboard: true, roles },
             ),
             stop.clone(),
         ));

@@ -1,8 +1,8 @@
 use crate::world::{World, at};
 use anyhook::ids::{DestinationId, WorkspaceId};
 use anyhook::store::{
-    ApiCall, ApiCallQuery, AttemptFinish, CallKind, Connection, Destination, Fence, ListOrder, ListPage, ListSort,
-    NextRun, NextWhy, NotificationEvent, NotificationQuery, Outcome, Position, RunFinish, StoreError, Stream,
+    ApiCall, ApiCallQuery, AttemptFinish, CallKind, ChangeCounts, Connection, Destination, Fence, ListOrder, ListPage,
+    ListSort, NextRun, NextWhy, NotificationEvent, NotificationQuery, Outcome, Position, RunFinish, StoreError, Stream,
     Subscription, Wake, Webhook, WebhookHealth,
 };
 use anyhook_connectors::model::ObjectType;
@@ -65,6 +65,7 @@ async fn syncs(world: &World, workspace: WorkspaceId) -> Vec<anyhook::store::Not
 pub(crate) async fn run(world: &World, webhook: &Webhook, fence: Fence, change: impl Fn(&mut ApiCall)) {
     let mut call = world.call(webhook, CallKind::Inbound, 45);
     (call.webhook_id, call.records, call.requests) = (None, 3, 2);
+    call.changes = Some(ChangeCounts { created: 0, updated: 2, deleted: 1 });
     change(&mut call);
     let finish = RunFinish { call: Some(call), ..world.run_finish(webhook, fence, 600) };
     world.store.finish_run(finish).await.unwrap();
@@ -226,6 +227,7 @@ pub(crate) async fn an_ended_poll_is_told_with_what_it_came_to(world: &World) {
     assert_eq!((row.connection_id, row.object_type), (Some(webhook.connection_id), Some(webhook.object_type)));
     assert_eq!((details.feed_id, &details.webhook_ids[..]), (Some(webhook.feed_id), &[webhook.id][..]));
     assert_eq!((details.changes, details.requests, details.duration_ms), (Some(3), Some(2), Some(5_000)));
+    assert_eq!(details.kinds, Some(ChangeCounts { created: 0, updated: 2, deleted: 1 }));
     assert_eq!((details.error.as_deref(), details.is_unfinished), (None, false));
     assert_eq!(told[1].details.as_ref().unwrap().error.as_deref(), Some("the vendor answered 503"));
     assert!(told[2].details.as_ref().unwrap().is_unfinished);

@@ -1,8 +1,9 @@
 use crate::destinations::{listening, to};
 use crate::world::{World, at};
 use anyhook::store::{
-    ApiCall, Attempt, AttemptFinish, CallKind, Fence, Figures, Insight, InsightQuery, NotificationEvent,
-    NotificationQuery, Outcome, Position, Resolution, RunFinish, Span, Stream, Webhook,
+    ApiCall, Attempt, AttemptFinish, CallKind, ChangeCounts, Fence, Figures, Insight, InsightQuery, JobMode,
+    ListingCommit, NotificationEvent, NotificationQuery, Outcome, Position, Resolution, RunFinish, Span, Stream,
+    Webhook,
 };
 use anyhook_connectors::model::ObjectType;
 
@@ -27,7 +28,8 @@ async fn list(world: &World, query: InsightQuery) -> Vec<Insight> {
 
 async fn run(world: &World, webhook: &Webhook, fence: Fence, seconds: i64, name: &str, error: Option<&str>) {
     let call = world.call(webhook, CallKind::Inbound, seconds);
-    let call = ApiCall { name: name.into(), records: 3, requests: 2, error: error.map(Into::into), ..call };
+    let changes = Some(ChangeCounts { created: 1, updated: 2, deleted: 0 });
+    let call = ApiCall { name: name.into(), records: 3, changes, requests: 2, error: error.map(Into::into), ..call };
     let finish = RunFinish { call: Some(call), ..world.run_finish(webhook, fence, 600) };
     world.store.finish_run(finish).await.unwrap();
 }
@@ -64,8 +66,9 @@ pub(crate) async fn runs_and_attempts_are_added_up_by_hour_and_day(world: &World
     let only = InsightQuery { object_type: Some(ObjectType::TaskTask), ..query(&webhook, Resolution::Hour) };
     let hours = list(world, only).await;
     let [first, second] = &hours[..] else { panic!("{hours:?}") };
-    let Figures { runs, failed_runs, requests, changes, deliveries, records, failures, lags } = first.figures;
+    let Figures { runs, failed_runs, requests, changes, kinds, deliveries, records, failures, lags } = first.figures;
     assert_eq!((runs, failed_runs, requests, changes), (3, 1, 6, 9));
+    assert_eq!((kinds.created, kinds.updated, kinds.deleted), (3, 6, 0));
     assert_eq!((deliveries, records, failures), (2, 2, 1));
     assert_eq!((lags.count, lags.sum_ms, lags.max_ms, lags.at_percent(50)), (2, 100, 60, Some(60)));
     assert_eq!((first.from.timestamp(), first.to()), (1_699_999_200, second.from));
@@ -74,6 +77,25 @@ pub(crate) async fn runs_and_attempts_are_added_up_by_hour_and_day(world: &World
     let shown: Vec<_> = days.iter().map(|day| (day.object_type.as_str(), day.figures.runs)).collect();
     assert_eq!(shown, [("task_project", 1), ("task_task", 4)]);
     assert_eq!(days[1].figures.lags, lags);
+}
+
+pub(crate) async fn requests_of_listings_are_counted(world: &World) {
+    let webhook = world.webhook().await;
+    let fence = world.fence(webhook.shard).await;
+    let job = world.job(&webhook, JobMode::Backfill);
+    world.store.insert_job(job.clone()).await.unwrap();
+    for requests in [3, 0, 2] {
+        let commit = ListingCommit { requests, ..world.listing(&job, fence, &["page"]) };
+        world.store.commit_listing(commit).await.unwrap();
+    }
+    for resolution in [Resolution::Hour, Resolution::Day] {
+        let spans = list(world, query(&webhook, resolution)).await;
+        let [only] = &spans[..] else { panic!("{spans:?}") };
+        assert_eq!(
+            (only.object_type, only.figures),
+            (webhook.object_type, Figures { requests: 5, ..Figures::default() })
+        );
+    }
 }
 
 pub(crate) async fn lists_of_insights_come_in_parts(world: &World) {
@@ -132,5 +154,6 @@ pub(crate) async fn an_hour_is_told_once_it_is_over(world: &World) {
     assert_eq!((new.connection_id, new.object_type), (Some(webhook.connection_id), Some(ObjectType::TaskTask)));
     let details = new.details.as_ref().unwrap();
     assert_eq!((details.changes, details.requests), (Some(6), Some(4)));
+    assert_eq!(details.kinds, Some(ChangeCounts { created: 2, updated: 4, deleted: 0 }));
     assert_eq!(details.began_at.unwrap().timestamp(), 1_699_999_200 + HOUR);
 }

@@ -178,6 +178,7 @@ store_suite! {
         one_at_a_time_and_the_last_is_remembered,
         a_step_moves_the_replay_and_nothing_else,
         one_that_is_over_takes_no_step,
+        a_destination_has_one_under_what_it_is_served_as,
     }
     audit {
         failures_and_successes_do_not_drive_each_other_out,
@@ -189,6 +190,7 @@ store_suite! {
     }
     insights {
         runs_and_attempts_are_added_up_by_hour_and_day,
+        requests_of_listings_are_counted,
         lists_of_insights_come_in_parts,
         old_hours_and_days_make_room,
         an_hour_is_told_once_it_is_over,

@@ -160,6 +160,11 @@ pub(crate) async fn ended_polls_drive_out_no_other(world: &World) {
     let told = all(world, webhook.workspace_id).await;
     let changes: Vec<_> = told.iter().map(|row| row.details.as_ref().and_then(|details| details.changes)).collect();
     assert_eq!(changes, [None, None, Some(26), Some(27), Some(28), Some(29)], "four of these are kept");
+    let left = async |of_polls| {
+        let left = world.store.oldest_left(webhook.workspace_id, of_polls).await.unwrap();
+        left.map(|left| (left.sequence, left.notification.event))
+    };
+    assert_eq!((left(false).await, left(true).await), (None, Some((28, NotificationEvent::SyncCompleted))));
     for seconds in 1..=20 {
         let row = world.store.webhook(webhook.id).await.unwrap().unwrap();
         let row = Webhook { is_paused: !row.is_paused, updated_at: at(seconds), ..row };
@@ -168,6 +173,8 @@ pub(crate) async fn ended_polls_drive_out_no_other(world: &World) {
     let told = events(world, webhook.workspace_id).await;
     let ended = told.iter().filter(|event| **event == NotificationEvent::SyncCompleted).count();
     assert_eq!((ended, told.len()), (4, 16), "twelve of the others, and they drive out no ended poll");
+    assert_eq!(left(false).await, Some((40, NotificationEvent::WebhookPaused)));
+    assert_eq!(left(true).await.unwrap().0, 28);
 }
 
 pub(crate) async fn sequences_grow_over_all_that_is_told(world: &World) {

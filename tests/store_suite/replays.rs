@@ -1,7 +1,8 @@
+use crate::destinations::{listening, to};
 use crate::world::{World, at};
 use anyhook::store::{
-    ApiCallQuery, CallKind, Fence, Position, Replay, ReplayPart, ReplayState, ReplayStep, Span, StoreError, Wake,
-    Webhook,
+    ApiCall, ApiCallQuery, CallKind, Fence, Position, Replay, ReplayPart, ReplayState, ReplayStep, Span, StoreError,
+    Wake, Webhook,
 };
 
 fn place(sequence: u64) -> Position {
@@ -86,4 +87,23 @@ pub(crate) async fn one_that_is_over_takes_no_step(world: &World) {
     assert_eq!(world.store.replay(webhook.id).await.unwrap(), None);
     assert_eq!(world.store.open_replays(webhook.shard, 9).await.unwrap(), []);
     assert_eq!(world.store.begin_replay(new(world, &webhook)).await, Err(StoreError::Missing("webhook")));
+}
+
+pub(crate) async fn a_destination_has_one_under_what_it_is_served_as(world: &World) {
+    let made = listening(world, world.workspace_id(), &[to(&["*"])]).await;
+    let webhook = made.as_webhook();
+    let fence = world.fence(made.shard).await;
+    let replay = new(world, &webhook);
+    world.store.begin_replay(replay.clone()).await.unwrap();
+    assert_eq!(world.store.begin_replay(new(world, &webhook)).await, Err(StoreError::Exists("replay")));
+    assert_eq!(world.store.open_replays(made.shard, 9).await.unwrap(), std::slice::from_ref(&replay));
+    let call = ApiCall { destination_id: Some(made.id), ..world.call(&webhook, CallKind::Webhook, 5) };
+    let stepped = ReplayStep { call: Some(call), ..step(world, &replay, fence, &webhook) };
+    world.store.step_replay(stepped).await.unwrap();
+    assert_eq!(world.store.replay(webhook.id).await.unwrap().unwrap().position, place(8));
+    assert_eq!(rows(world, &webhook).await, 1);
+    world.store.delete_destination(made.id).await.unwrap();
+    assert_eq!(world.store.replay(webhook.id).await.unwrap(), None);
+    assert_eq!(world.store.open_replays(made.shard, 9).await.unwrap(), []);
+    assert_eq!(world.store.begin_replay(replay).await, Err(StoreError::Missing("webhook")));
 }

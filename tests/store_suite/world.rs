@@ -283,6 +283,7 @@ impl World {
             failures: 0,
             at: at(5),
             tally: Default::default(),
+            requests: 0,
         }
     }
 
@@ -312,6 +313,7 @@ impl World {
             next: None,
             attempt: None,
             destination_id: None,
+            changes: None,
         }
     }
 }

@@ -138,6 +138,7 @@ struct Running {
     engine: Engine,
     store: Arc<EngineStore>,
     node: NodeId,
+    context: Context,
 }
 
 /// Everything there is.
@@ -154,6 +155,8 @@ pub struct World {
     setup: Setup,
     vault: Arc<Vault>,
     running: Option<Running>,
+    /// Several engines beside each other, by number.
+    nodes: BTreeMap<usize, Running>,
     /// One that was running before another took over.
     ousted: Option<Running>,
 }
@@ -192,6 +195,7 @@ impl World {
             setup,
             vault,
             running: None,
+            nodes: BTreeMap::new(),
             ousted: None,
             clock,
             random,
@@ -201,6 +205,11 @@ impl World {
     /// Starts an engine over what the disk holds.
     pub async fn start(&mut self) {
         assert!(self.running.is_none(), "an engine is running already");
+        self.running = self.launch(&Duty::ALL, self.clock.clone()).await;
+    }
+
+    /// An engine that takes shards for these duties, and has this clock.
+    async fn launch(&self, duties: &[Duty], clock: Clock) -> Option<Running> {
         let store = Arc::new(EngineStore::new(self.disk.clone(), self.clock.clone()));
         let node = NodeId::new(&self.clock, &self.random).unwrap();
         let vendors = SimVendor {
@@ -222,8 +231,8 @@ impl World {
         };
         let context = Context {
             store: store.clone(),
-            leases: Arc::new(LeaseKeeper::new(node, &Duty::ALL, &self.setup.limits, &self.clock)),
-            clock: self.clock.clone(),
+            leases: Arc::new(LeaseKeeper::new(node, duties, &self.setup.limits, &clock)),
+            clock,
             random: self.random.clone(),
             vault: self.vault.clone(),
             vendors: Arc::new(vendors),
@@ -232,11 +241,12 @@ impl World {
             public_url: "https://anyhook.test".into(),
         };
         let way = Vendors::new(context.clone()).with_connectors(vendors::find);
-        let started = Engine::start_with(context, way);
+        let started = Engine::start_with(context.clone(), way);
         let dead = store.dead.clone();
         // An engine may die while it starts, or find no disk.
-        if let Some(Ok(engine)) = dead.run_until_cancelled(started).await {
-            self.running = Some(Running { engine, store, node });
+        match dead.run_until_cancelled(started).await {
+            Some(Ok(engine)) => Some(Running { engine, store, node, context }),
+            _ => None,
         }
     }
 
@@ -282,6 +292,34 @@ impl World {
         if let Some(ousted) = &self.ousted {
             ousted.store.is_cut_off.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Another engine over the same disk, with these duties and a clock that is off by so much. Answers its number.
+    pub async fn add_node(&mut self, duties: &[Duty], off: TimeDelta) -> usize {
+        let node = self.launch(duties, Clock::simulated(self.clock.now() + off)).await.unwrap();
+        let number = node.store.number;
+        self.nodes.insert(number, node);
+        number
+    }
+
+    /// Ends one of several engines at once.
+    pub fn crash_node(&mut self, number: usize) {
+        self.nodes.remove(&number).unwrap().store.die();
+    }
+
+    /// Stops one of several engines as an operator would.
+    pub async fn stop_node(&mut self, number: usize) {
+        self.nodes.remove(&number).unwrap().engine.stop().await;
+    }
+
+    /// What one of several engines may touch.
+    pub fn node(&self, number: usize) -> &Context {
+        &self.nodes[&number].context
+    }
+
+    /// Whether one of several engines can neither take nor renew leases.
+    pub fn cut_off(&self, number: usize, is_cut_off: bool) {
+        self.nodes[&number].store.is_cut_off.store(is_cut_off, Ordering::Relaxed);
     }
 
     /// True if the engine died by itself.
@@ -396,6 +434,14 @@ impl World {
             ..Credentials::default()
         };
         self.connect_by("sandbox", "oauth", credentials).await
+    }
+
+    /// A connection with a budget of its own, which reaches the vendor by this host.
+    pub async fn connect_by_host(&self, bucket: &str, host: &str) -> Connection {
+        let credentials = Credentials { token: Some("sandbox".to_owned()), ..Credentials::default() };
+        let connection = self.connect_by("sandbox", bucket, credentials).await;
+        self.change_connection(connection.id, |row| row.profile.api_url = Some(format!("http://{host}"))).await;
+        self.disk.store.connection(connection.id).await.unwrap().unwrap()
     }
 
     async fn connect_by(&self, integration: &str, bucket: &str, credentials: Credentials) -> Connection {
@@ -556,6 +602,22 @@ impl World {
 
     pub async fn feed_state(&self, webhook: &Webhook) -> FeedState {
         self.disk.store.feed_state(webhook.feed_id).await.unwrap()
+    }
+
+    /// What is added up of a connection's contacts, by the day.
+    pub async fn figures(&self, connection: &Connection) -> Figures {
+        let query = InsightQuery {
+            connection_id: connection.id,
+            resolution: Resolution::Day,
+            object_type: Some(ObjectType::CrmContact),
+            since: None,
+            is_ascending: true,
+            offset: 0,
+            limit: 2,
+        };
+        let days = self.disk.store.insights(&query).await.unwrap();
+        let [day] = &days[..] else { panic!("{days:?}") };
+        day.figures
     }
 
     // The destinations.

@@ -23,6 +23,7 @@ pub struct Call {
     pub at: Instant,
     /// When it had answered.
     pub until: Instant,
+    pub host: String,
     pub target: String,
     pub status: u16,
     /// The number of the engine that asked, and when it did.
@@ -79,11 +80,12 @@ impl SimVendor {
         };
         let answer = self.simulator.with(|vendor, now| vendor.answer(&asked, now));
         let target = request.url[url::Position::BeforePath..].to_owned();
+        let host = request.url.host_str().unwrap_or_default().to_owned();
         self.note_spoiled(&answer.body);
         let (at, status, pause) = (Instant::now(), answer.status, told_pause(&answer));
         let until = at + Duration::from_millis(answer.delay_ms);
         let (engine, answered_at) = (self.engine.number, None);
-        let call = Call { at, until, target, status, engine, sent_at, answered_at, pause };
+        let call = Call { at, until, host, target, status, engine, sent_at, answered_at, pause };
         let index = {
             let mut calls = self.calls.lock().unwrap();
             calls.push(call);

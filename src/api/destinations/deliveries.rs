@@ -2,7 +2,7 @@
 
 use crate::api::auth::Caller;
 use crate::api::error::ApiError;
-use crate::api::find;
+use crate::api::recipient::Recipient;
 use crate::api::state::Api;
 use crate::api::webhooks::{deliveries_of, delivery_of};
 use crate::api::wire::{Args, Segments};
@@ -17,8 +17,7 @@ pub(crate) async fn deliveries(
     Segments(id): Segments<String>,
     args: Args,
 ) -> Result<Response, ApiError> {
-    let destination = find::destination(&api, caller, &id).await?;
-    deliveries_of(&api, &destination.as_webhook(), &args).await
+    deliveries_of(&api, &Recipient::destination(&api, caller, &id).await?, &args).await
 }
 
 /// One of them, with its payload while its notifications are kept.
@@ -27,6 +26,5 @@ pub(crate) async fn delivery(
     caller: Caller,
     Segments((id, delivery)): Segments<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let destination = find::destination(&api, caller, &id).await?;
-    delivery_of(&api, &destination.as_webhook(), &delivery).await
+    delivery_of(&api, &Recipient::destination(&api, caller, &id).await?, &delivery).await
 }

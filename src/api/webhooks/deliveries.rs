@@ -3,12 +3,12 @@
 use super::told;
 use crate::api::auth::Caller;
 use crate::api::error::ApiError;
-use crate::api::find;
+use crate::api::recipient::Recipient;
 use crate::api::state::Api;
 use crate::api::wire::{Args, Segments, choice, shorten};
 use crate::api_model::delivery::DeliveryStateName;
 use crate::deliver::Payload;
-use crate::store::{ApiCall, Webhook};
+use crate::store::ApiCall;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -30,16 +30,15 @@ pub(crate) async fn deliveries(
     Segments(id): Segments<String>,
     args: Args,
 ) -> Result<Response, ApiError> {
-    let webhook = find::webhook(&api, caller, &id).await?;
-    deliveries_of(&api, &webhook, &args).await
+    deliveries_of(&api, &Recipient::webhook(&api, caller, &id).await?, &args).await
 }
 
-/// Those of a webhook, or of what a destination is served as.
-pub(crate) async fn deliveries_of(api: &Api, webhook: &Webhook, args: &Args) -> Result<Response, ApiError> {
+/// Those of a webhook or destination.
+pub(crate) async fn deliveries_of(api: &Api, to: &Recipient, args: &Args) -> Result<Response, ApiError> {
     let page = args.page(&api.context.limits.api)?;
     let state = args.text("state").map(|text| choice("state", text, &STATES)).transpose()?;
     let since = args.date("updated_gte")?;
-    let all = told::all(api, webhook).await?;
+    let all = told::all(api, &to.webhook).await?;
     let matching = all
         .iter()
         .filter(|told| state.is_none_or(|state| told.state() == state))
@@ -54,33 +53,39 @@ pub(crate) async fn delivery(
     caller: Caller,
     Segments((id, delivery)): Segments<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let webhook = find::webhook(&api, caller, &id).await?;
-    delivery_of(&api, &webhook, &delivery).await
+    delivery_of(&api, &Recipient::webhook(&api, caller, &id).await?, &delivery).await
 }
 
-/// One of a webhook, or of what a destination is served as.
-pub(crate) async fn delivery_of(api: &Api, webhook: &Webhook, delivery: &str) -> Result<Response, ApiError> {
-    let all = told::all(api, webhook).await?;
+/// One of a webhook or destination.
+pub(crate) async fn delivery_of(api: &Api, to: &Recipient, delivery: &str) -> Result<Response, ApiError> {
+    let all = told::all(api, &to.webhook).await?;
     let missing = || ApiError::not_found("delivery", shorten(delivery));
     let told = all.iter().find(|told| told.id() == Some(delivery)).ok_or_else(missing)?;
     let newest = told.calls.iter().rev().find(|call| call.attempt.is_some());
-    let payload = payload(api, webhook, newest).await?;
+    let payload = payload(api, to, newest).await?;
     let view = told.view().ok_or_else(missing)?.with_payload(payload);
     Ok(Json(view).into_response())
 }
 
 async fn payload(
     api: &Api,
-    webhook: &Webhook,
+    to: &Recipient,
     call: Option<&ApiCall>,
 ) -> Result<Result<Box<RawValue>, &'static str>, ApiError> {
-    const GONE: &str = "the payload is no longer kept; a back-fill tells its records again";
-    const CHANGED: &str =
-        "the webhook was set otherwise since, so that these bytes can no longer be put together as they were sent";
-    let Some(call) = call else { return Ok(Err(GONE)) };
-    match api.desk().await?.payload(webhook, call).await? {
+    let (gone, changed) = match to.destination_id() {
+        None => (
+            "the payload is no longer kept; a back-fill tells its records again",
+            "the webhook was set otherwise since, so that these bytes can no longer be put together as they were sent",
+        ),
+        Some(_) => (
+            "the payload is no longer kept; GET /unified/notification has what is left",
+            "the destination was set otherwise since, so that these bytes can no longer be made as they were sent",
+        ),
+    };
+    let Some(call) = call else { return Ok(Err(gone)) };
+    match api.desk().await?.payload(&to.webhook, call).await? {
         Payload::Body(body) => serde_json::from_slice(&body).map(Ok).map_err(ApiError::internal),
-        Payload::Gone => Ok(Err(GONE)),
-        Payload::Changed => Ok(Err(CHANGED)),
+        Payload::Gone => Ok(Err(gone)),
+        Payload::Changed => Ok(Err(changed)),
     }
 }

@@ -1,9 +1,9 @@
-//! `POST /unified/webhook/{id}/skip`: a batch that no endpoint takes is passed over.
+//! `POST /unified/webhook/{id}/skip`: a batch that no endpoint takes is passed over. A destination has the same.
 
 use super::told::{self, Told};
 use crate::api::auth::Caller;
 use crate::api::error::ApiError;
-use crate::api::find;
+use crate::api::recipient::Recipient;
 use crate::api::state::Api;
 use crate::api::wire::{OptionalBody, Segments, shorten};
 use crate::api_model::delivery::DeliveryStateName;
@@ -22,9 +22,14 @@ pub(crate) async fn skip(
     Segments(id): Segments<String>,
     body: OptionalBody,
 ) -> Result<Response, ApiError> {
-    let webhook = find::webhook(&api, caller, &id).await?;
+    skip_of(&api, &Recipient::webhook(&api, caller, &id).await?, &body).await
+}
+
+/// Passes over the batch that a webhook or destination fails at.
+pub(crate) async fn skip_of(api: &Api, to: &Recipient, body: &OptionalBody) -> Result<Response, ApiError> {
+    let webhook = &to.webhook;
     let fields = body.fields(&api.context.limits.api);
-    let all = told::all(&api, &webhook).await?;
+    let all = told::all(api, webhook).await?;
     let failing = failing(&all, fields.text("delivery")?)?;
     let delivery = failing.id().unwrap_or_default().to_owned();
     let (call, note) = last(failing)?;
@@ -38,16 +43,18 @@ pub(crate) async fn skip(
         call: row(call, note, now),
     };
     match api.context.store.skip_batch(skip).await {
-        Err(StoreError::Conflict(_)) => return Err(moved_on()),
+        Err(StoreError::Conflict(_)) => return Err(moved_on(to)),
         skipped => skipped?,
     }
     tracing::info!(webhook_id = %webhook.id, delivery, "a delivery was skipped on request");
-    let state = api.context.store.delivery(webhook.id).await?.unwrap_or_default();
-    let is_resting = state.health != WebhookHealth::Healthy;
-    let notice = "the webhook is not healthy: what comes next is delivered once it is resumed";
-    let all = told::all(&api, &webhook).await?;
-    let told = all.iter().find(|told| told.id() == Some(&delivery)).ok_or_else(moved_on)?;
-    let view = told.view().ok_or_else(moved_on)?;
+    let is_resting = to.health(api).await? != WebhookHealth::Healthy;
+    let notice = match to.destination_id() {
+        Some(_) => "the destination is not healthy: what comes next is delivered once it is resumed",
+        None => "the webhook is not healthy: what comes next is delivered once it is resumed",
+    };
+    let all = told::all(api, webhook).await?;
+    let told = all.iter().find(|told| told.id() == Some(&delivery)).ok_or_else(|| moved_on(to))?;
+    let view = told.view().ok_or_else(|| moved_on(to))?;
     Ok(Json(if is_resting { view.with_payload(Err(notice)) } else { view }).into_response())
 }
 
@@ -87,6 +94,6 @@ fn row(call: &ApiCall, note: &Attempt, now: DateTime<Utc>) -> ApiCall {
     }
 }
 
-fn moved_on() -> ApiError {
-    ApiError::conflict("the webhook has moved on meanwhile; see GET …/deliveries")
+fn moved_on(to: &Recipient) -> ApiError {
+    ApiError::conflict(format!("the {} has moved on meanwhile; see GET {}/deliveries", to.noun(), to.path()))
 }

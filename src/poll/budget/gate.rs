@@ -1,7 +1,7 @@
 //! Waiting for a turn at a host, and the permit to ask once that has come.
 
 use super::host::{Granted, Host, Rules};
-use super::pace::Pace;
+use super::pace::{Pace, Slice};
 use super::quota::{Hint, Pauses, Quota};
 use super::turns::Place;
 use super::{Caller, Priority};
@@ -74,6 +74,30 @@ impl Gate {
         pause.into_iter().for_each(|pause| quota.close(now + pause));
         let app = host.app.as_mut().zip(pause_of_app);
         app.into_iter().for_each(|(app, pause)| app.close(now + pause));
+    }
+
+    /// What of the app's quota is this node's from now on.
+    pub fn set_slice(&self, slice: Slice) {
+        if self.host().app.as_mut().is_some_and(|app| app.set_slice(slice, Instant::now())) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// True where nobody has read for so long how long a quota pauses; the caller is to read it then.
+    pub fn is_pause_stale(&self, bucket: &str, scope: Scope, age: Duration) -> bool {
+        let (now, mut host) = (Instant::now(), self.host());
+        let read_at = match scope {
+            Scope::App if host.app.is_none() => None,
+            Scope::App => Some(&mut host.app_pause_read_at),
+            Scope::Bucket => host.bucket(bucket).map(|known| &mut known.pause_read_at),
+        };
+        read_at.filter(|at| now.saturating_duration_since(**at) >= age).map(|at| *at = now).is_some()
+    }
+
+    /// Another node was refused for this quota, which pauses for so long.
+    pub fn close(&self, bucket: &str, scope: Scope, pause: Duration) {
+        let until = Instant::now() + pause;
+        self.with_quota(bucket, scope, |quota, _| quota.close(until));
     }
 
     /// Waits for a turn. [`NotNow`] at once where it would not come in time, or too many wait already.

@@ -5,7 +5,7 @@
 //! listing jobs, and within each of these every feed or job has its turn. Listing jobs leave a reserve of everything to
 //! the live line, and keep a share of the turns where that wants all of them.
 
-use super::pace::Pace;
+use super::pace::{Pace, Slice};
 use super::quota::Quota;
 use super::slots::{Share, Slots};
 use super::turns::{Place, Turns};
@@ -28,6 +28,8 @@ pub struct Rules {
     pub floor_percent: u32,
     /// What is allowed over all buckets, where that is known.
     pub app: Option<Pace>,
+    /// What of that is this node's, to begin with.
+    pub slice: Slice,
 }
 
 /// What belongs to one credential.
@@ -35,6 +37,8 @@ pub struct Rules {
 pub(super) struct Bucket<T> {
     pub(super) quota: Quota,
     pub(super) slots: Slots,
+    /// When it was last read how long it pauses.
+    pub(super) pause_read_at: Instant,
     share: Share,
     live: Turns<T>,
     listing: Turns<T>,
@@ -80,6 +84,8 @@ pub struct Host<T> {
     slots: Slots,
     share: Share,
     pub(super) app: Option<Quota>,
+    /// When it was last read how long the app pauses.
+    pub(super) app_pause_read_at: Instant,
     buckets: HashMap<String, Bucket<T>>,
     /// Buckets in which calls wait, the next one first.
     order: VecDeque<String>,
@@ -94,7 +100,8 @@ impl<T> Host<T> {
             rules,
             slots: Slots::new(rules.host_requests_max),
             share: Share::new(rules.floor_percent),
-            app: rules.app.map(|pace| Quota::new(pace, now)),
+            app: rules.app.map(|pace| Quota::sliced(pace, rules.slice, now)),
+            app_pause_read_at: now,
             buckets: HashMap::new(),
             order: VecDeque::new(),
             waiting: 0,
@@ -134,6 +141,7 @@ impl<T> Host<T> {
         let rules = self.rules;
         let made = self.buckets.entry(bucket.to_owned()).or_insert_with(|| Bucket {
             quota: Quota::new(pace, now),
+            pause_read_at: now,
             slots: Slots::new(rules.bucket_requests_max),
             share: Share::new(rules.floor_percent),
             live: Turns::default(),

@@ -11,6 +11,25 @@ use tokio::time::Instant;
 /// The longest period of a pace, about a hundred years: large bursts at slow rates have long ones.
 const PER_MAX: Duration = Duration::from_secs(36_600 * 86_400);
 
+/// What one node may use of what several share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// So many parts.
+    pub parts: u16,
+    /// Of so many.
+    pub all: u16,
+}
+
+impl Slice {
+    /// All of it.
+    pub const WHOLE: Slice = Slice { parts: 1, all: 1 };
+
+    /// True where others have a part.
+    pub fn is_shared(self) -> bool {
+        self.parts < self.all
+    }
+}
+
 /// So many requests at once, refilled evenly over a period.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
@@ -34,6 +53,13 @@ impl Pace {
     pub fn share(requests: u32, per_ms: u64, percent: u32) -> Self {
         let requests = u64::from(requests) * u64::from(percent) / 100;
         Pace::new(u32::try_from(requests).unwrap_or(u32::MAX), Duration::from_millis(per_ms))
+    }
+
+    /// So many parts of it out of all; at least one request in a period.
+    #[must_use]
+    pub fn slice(self, Slice { parts, all }: Slice) -> Self {
+        let burst = u64::from(self.burst()) * u64::from(parts) / u64::from(all.max(1));
+        Pace::new(u32::try_from(burst).unwrap_or(u32::MAX), self.per)
     }
 
     /// So many at once, refilled at so many a second.

@@ -1,7 +1,7 @@
 //! One quota at a vendor, of a credential or of an app: its pace, and the gate, which is the vendor's own word
 //! (Retry-After, or none left until the window ends). The gate only ever moves out. Pure: the time is an argument.
 
-use super::pace::{Pace, Tokens};
+use super::pace::{Pace, Slice, Tokens};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -35,6 +35,10 @@ pub struct Pauses {
 /// One quota.
 #[derive(Debug)]
 pub struct Quota {
+    /// What all nodes together may ask for.
+    whole: Pace,
+    /// What this one may.
+    slice: Slice,
     ceiling: Pace,
     tokens: Tokens,
     gate: Option<Instant>,
@@ -45,7 +49,50 @@ pub struct Quota {
 impl Quota {
     /// A quota that never exceeds `ceiling`.
     pub fn new(ceiling: Pace, now: Instant) -> Self {
-        Quota { ceiling, tokens: Tokens::new(ceiling, now), gate: None, strikes: 0, refused_at: None }
+        Quota {
+            whole: ceiling,
+            slice: Slice::WHOLE,
+            ceiling,
+            tokens: Tokens::new(ceiling, now),
+            gate: None,
+            strikes: 0,
+            refused_at: None,
+        }
+    }
+
+    /// The slice of a quota that other nodes use too. Of what is new to this one nothing is there yet: whoever had it may
+    /// just have spent it.
+    pub fn sliced(whole: Pace, slice: Slice, now: Instant) -> Self {
+        let mut quota = Quota::new(whole, now);
+        if slice.is_shared() {
+            quota.set_slice(slice, now);
+            quota.tokens.leave(1, now);
+        }
+        quota
+    }
+
+    /// Goes on with another slice, at a pace that is slowed as much as it was. Answers whether it is another.
+    pub fn set_slice(&mut self, slice: Slice, now: Instant) -> bool {
+        if slice == self.slice {
+            return false;
+        }
+        let ceiling = self.whole.slice(slice);
+        let pace = match self.tokens.pace() {
+            pace if pace == self.ceiling => ceiling,
+            pace => {
+                let rate = pace.per_second() * ceiling.per_second() / self.ceiling.per_second();
+                Pace::at_rate(pace.burst().min(ceiling.burst()), rate)
+            }
+        };
+        self.tokens.change(pace, now);
+        (self.slice, self.ceiling) = (slice, ceiling);
+        true
+    }
+
+    /// What of requests left to all nodes is this one's.
+    fn own(&self, left: u32) -> u32 {
+        let own = u64::from(left) * u64::from(self.slice.parts) / u64::from(self.slice.all.max(1));
+        u32::try_from(own).unwrap_or(u32::MAX).max(left.min(1))
     }
 
     /// When a request may be sent that leaves `reserve` for others.
@@ -126,7 +173,7 @@ impl Quota {
                 self.close(now + wait);
                 return Some(wait);
             }
-            (Some(remaining), Some(reset)) => self.follow(remaining.saturating_sub(others), reset, now),
+            (Some(remaining), Some(reset)) => self.follow(self.own(remaining).saturating_sub(others), reset, now),
             _ => self.recover(now),
         }
         None
@@ -235,6 +282,36 @@ mod tests {
             quota.observe(Hint::default(), now + SECOND * nth, 0, BOUNDS, now + SECOND * nth);
         }
         assert_eq!(quota.tokens.pace(), quota.ceiling);
+    }
+
+    #[test]
+    fn the_slices_of_all_nodes_are_no_more_than_the_whole() {
+        let (whole, now) = (Pace::new(100, SECOND * 10), Instant::now());
+        let slice = |parts| Slice { parts, all: 64 };
+        let mut nodes: Vec<_> = [22, 21, 21].map(|parts| Quota::sliced(whole, slice(parts), now)).into();
+        for (quota, burst) in nodes.iter().zip([34, 32, 32]) {
+            assert_eq!((quota.ceiling, quota.tokens.available(now)), (Pace::new(burst, SECOND * 10), 1));
+        }
+        // The others are gone: it has all, but makes no requests out of nothing.
+        nodes[0].set_slice(slice(64), now);
+        assert_eq!((nodes[0].ceiling, nodes[0].tokens.available(now)), (whole, 1));
+        assert_eq!(spend(&mut nodes[0], 101, now), now + SECOND * 10);
+        nodes[1].set_slice(slice(0), now);
+        assert_eq!(nodes[1].ceiling, Pace::new(1, SECOND * 10));
+    }
+
+    #[test]
+    fn a_slice_follows_its_part_of_what_is_left() {
+        let now = Instant::now();
+        let mut quota = Quota::sliced(Pace::new(100, SECOND), Slice { parts: 16, all: 64 }, now);
+        let left = |remaining| Hint { remaining: Some(remaining), reset: Some(SECOND * 10), retry_after: None };
+        quota.observe(left(40), now, 0, BOUNDS, now);
+        // Of the ten that are its own, one is there.
+        let last = spend(&mut quota, 10, now) - now;
+        assert!(last.abs_diff(SECOND * 10) < Duration::from_micros(1), "{last:?}");
+        quota.refuse(after(60), now, BOUNDS, now);
+        quota.set_slice(Slice { parts: 64, all: 64 }, now);
+        assert_eq!(quota.ready_at(0), now + 60 * SECOND, "another slice ends no pause");
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! Whose turn it is at a host, under a clock that is an argument.
 
 use super::host::{Host, Rules};
-use super::pace::Pace;
+use super::pace::{Pace, Slice};
 use super::quota::{Hint, Pauses};
 use super::turns::Place;
 use super::{Caller, Priority};
@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
-const RULES: Rules = Rules { host_requests_max: 32, bucket_requests_max: 8, floor_percent: 10, app: None };
+const RULES: Rules =
+    Rules { host_requests_max: 32, bucket_requests_max: 8, floor_percent: 10, app: None, slice: Slice::WHOLE };
 
 fn feed(number: u8) -> Caller {
     Caller::poll(FeedId::from_bytes([number; 12]))
@@ -203,6 +204,7 @@ proptest! {
             bucket_requests_max: 3,
             floor_percent: 10,
             app: app.map(|(burst, ms)| Pace::new(burst, Duration::from_millis(ms))),
+            slice: Slice::WHOLE,
         };
         let names = ["a", "b", "c"];
         let mut now = Instant::now();

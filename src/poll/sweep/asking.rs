@@ -8,7 +8,7 @@ use crate::poll::error::PollError;
 use crate::poll::sift::{self, PageForm, Pages};
 use crate::poll::tally::Tally;
 use crate::poll::transport::VendorAnswer;
-use crate::store::{LedgerEntry, Sweep, SweepCommit};
+use crate::store::{ChangeCounts, LedgerEntry, Sweep, SweepCommit};
 use anyhook_connectors::contract::{
     Account, ApiRequest, Change, ConnectorError, Found, GetJob, Next, Page, Parent, Record, Verdict,
 };
@@ -222,7 +222,7 @@ impl Sweeping<'_> {
                 ..self.run.sweep_commit(Sweep { gone: next.gone + told.len() as u64, ..next.clone() }, end)
             };
             if self.commit(commit).await? {
-                tally.changes += told.len() as u64;
+                tally.changes += ChangeCounts::of(Change::Deleted, told.len() as u64);
                 return Ok(());
             }
         }

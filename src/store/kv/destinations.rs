@@ -7,7 +7,7 @@ use super::keys::{self, Index};
 use super::lists::{self, SortKey};
 use super::rows::{Reader, Writer, damaged, load, save};
 use super::txn::Txn;
-use super::{Domain, Pace, Units, deliveries, notifications, webhooks};
+use super::{Domain, Pace, Units, deliveries, notifications, replays, webhooks};
 use crate::ids::{DestinationId, WebhookId, WorkspaceId};
 use crate::store::destination::is_wanted;
 use crate::store::{
@@ -151,6 +151,7 @@ fn delete(txn: &mut Txn<'_>, id: DestinationId) -> Result<(), StoreError> {
     let old = destination(txn, id)?.ok_or(StoreError::Missing(WHAT))?;
     let served_as = Destination::served_as(id);
     delivery_row::remove(txn, served_as)?;
+    replays::remove(txn, served_as)?;
     index_keys(&old).into_iter().for_each(|key| txn.remove(Tree::Index, key));
     txn.remove(Tree::Destinations, id.as_bytes());
     calls::forget(txn, Scope::webhook(served_as));

@@ -57,6 +57,7 @@ fn of_run(
         began_at: Some(call.at),
         duration_ms: Some(lasted(call.at, at)),
         changes: Some(call.records),
+        kinds: call.changes,
         requests: Some(call.requests),
         bytes: Some(call.size_bytes),
         is_unfinished,

@@ -2,22 +2,21 @@
 
 use super::Units;
 use super::destinations;
-use super::engine::{Read, Scan, Span, Tree, Value};
+use super::engine::{Read, Scan, Span, Tree};
+use super::insight_row::{WHAT, decode, encode};
 use super::keys::ID_BYTES;
 use super::notifications;
-use super::rows::{Reader, Writer, damaged};
+use super::rows::damaged;
 use super::txn::Txn;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, WorkspaceId};
 use crate::store::{
-    ApiCall, CallKind, Figures, Insight, InsightQuery, Insights, Lags, Notification, NotificationDetails,
-    NotificationEvent, Resolution, StoreError,
+    ApiCall, CallKind, Figures, Insight, InsightQuery, Insights, Notification, NotificationDetails, NotificationEvent,
+    Resolution, StoreError, Webhook,
 };
 use anyhook_connectors::model::ObjectType;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub(super) const WHAT: &str = "insight";
-pub(super) const FORMAT: u8 = 1;
 /// Rows that are too old which one new row drives out.
 const DRIVEN_OUT_MAX: usize = 16;
 /// Rows looked through for the hour before.
@@ -52,33 +51,6 @@ fn place(key: &[u8]) -> Result<Option<(DateTime<Utc>, ObjectType)>, StoreError> 
     Ok(std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()).map(|object_type| (at, object_type)))
 }
 
-pub(super) fn encode(figures: &Figures) -> Value {
-    let Figures { runs, failed_runs, requests, changes, deliveries, records, failures, lags } = *figures;
-    let mut row = Writer::new(FORMAT);
-    let known =
-        [runs, failed_runs, requests, changes, deliveries, records, failures, lags.count, lags.sum_ms, lags.max_ms];
-    known.into_iter().chain(lags.classes).for_each(|number| row.u64(number));
-    row.finish()
-}
-
-pub(super) fn decode(row: &[u8]) -> Result<Figures, StoreError> {
-    let mut row = Reader::new(WHAT, FORMAT, row)?;
-    let mut figures = Figures {
-        runs: row.u64()?,
-        failed_runs: row.u64()?,
-        requests: row.u64()?,
-        changes: row.u64()?,
-        deliveries: row.u64()?,
-        records: row.u64()?,
-        failures: row.u64()?,
-        lags: Lags { count: row.u64()?, sum_ms: row.u64()?, max_ms: row.u64()?, classes: Default::default() },
-    };
-    for class in &mut figures.lags.classes {
-        *class = row.u64()?;
-    }
-    Ok(figures)
-}
-
 /// Adds a row's figures; false for a row that is neither a run nor an attempt.
 fn add(figures: &mut Figures, call: &ApiCall) -> bool {
     match call.kind {
@@ -87,6 +59,7 @@ fn add(figures: &mut Figures, call: &ApiCall) -> bool {
             figures.failed_runs += u64::from(call.is_failure());
             figures.requests += call.requests;
             figures.changes += call.records;
+            figures.kinds += call.changes.unwrap_or_default();
         }
         CallKind::Webhook if call.delivery.is_some() && call.is_failure() => figures.failures += 1,
         CallKind::Webhook if call.delivery.is_some() => {
@@ -101,23 +74,70 @@ fn add(figures: &mut Figures, call: &ApiCall) -> bool {
     true
 }
 
+/// What figures are about.
+struct About<'a> {
+    workspace_id: WorkspaceId,
+    connection_id: ConnectionId,
+    integration: &'a str,
+    environment: &'a str,
+    external_xref: Option<&'a str>,
+    object_type: ObjectType,
+    at: DateTime<Utc>,
+}
+
 /// Counts the row of a run or an attempt. Rows of one group commit that fall into the same span are written once.
 pub(super) fn count(txn: &mut Txn<'_>, call: &ApiCall) -> Result<(), StoreError> {
     let named = call.name.split(' ').next().and_then(|name| name.parse::<ObjectType>().ok());
     let Some(object_type) = named.filter(|_| call.destination_id.is_none()) else { return Ok(()) };
+    let about = About {
+        workspace_id: call.workspace_id,
+        connection_id: call.connection_id,
+        integration: &call.integration,
+        environment: &call.environment,
+        external_xref: call.external_xref.as_deref(),
+        object_type,
+        at: call.at,
+    };
+    count_about(txn, &about, |figures| add(figures, call))
+}
+
+/// Counts requests that a listing for a webhook made.
+pub(super) fn count_requests(
+    txn: &mut Txn<'_>,
+    webhook: &Webhook,
+    requests: u64,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let about = About {
+        workspace_id: webhook.workspace_id,
+        connection_id: webhook.connection_id,
+        integration: &webhook.integration,
+        environment: &webhook.environment,
+        external_xref: webhook.external_xref.as_deref(),
+        object_type: webhook.object_type,
+        at,
+    };
+    count_about(txn, &about, |figures| {
+        figures.requests += requests;
+        true
+    })
+}
+
+/// Adds to the figures of the hour and the day; to none where there is nothing to add.
+fn count_about(txn: &mut Txn<'_>, about: &About<'_>, add: impl Fn(&mut Figures) -> bool) -> Result<(), StoreError> {
     for resolution in [Resolution::Hour, Resolution::Day] {
-        let from = resolution.begin(call.at);
-        let key = key(call.connection_id, resolution, from, object_type);
+        let from = resolution.begin(about.at);
+        let key = key(about.connection_id, resolution, from, about.object_type);
         let known = txn.get(Tree::Insights, &key)?;
         let mut figures = known.as_deref().map(decode).transpose()?.unwrap_or_default();
-        if !add(&mut figures, call) {
+        if !add(&mut figures) {
             return Ok(());
         }
         txn.put(Tree::Insights, key, encode(&figures));
         if known.is_none() {
-            drive_out(txn, call.connection_id, resolution, from)?;
+            drive_out(txn, about.connection_id, resolution, from)?;
             if resolution == Resolution::Hour {
-                tell_before(txn, call, object_type, from)?;
+                tell_before(txn, about, from)?;
             }
         }
     }
@@ -144,61 +164,58 @@ fn drive_out(
 }
 
 /// Tells of the last hour before this one, which is complete now, if some destination listens to that.
-fn tell_before(
-    txn: &mut Txn<'_>,
-    call: &ApiCall,
-    object_type: ObjectType,
-    from: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let listeners = destinations::listeners(txn, call.workspace_id)?;
+fn tell_before(txn: &mut Txn<'_>, about: &About<'_>, from: DateTime<Utc>) -> Result<(), StoreError> {
+    let listeners = destinations::listeners(txn, about.workspace_id)?;
     if listeners.is_empty() {
         return Ok(());
     }
     let span = Span {
-        from: prefix(call.connection_id, Resolution::Hour),
-        to: Some(at_key(call.connection_id, Resolution::Hour, from)),
+        from: prefix(about.connection_id, Resolution::Hour),
+        to: Some(at_key(about.connection_id, Resolution::Hour, from)),
     };
     let mut before = None;
     for row in txn.range(Tree::Insights, span, Scan::Down).take(LOOKED_BACK_MAX) {
         let (key, row) = row?;
-        if let Some((at, _)) = place(&key)?.filter(|(_, known)| *known == object_type) {
+        if let Some((at, _)) = place(&key)?.filter(|(_, known)| *known == about.object_type) {
             before = Some((at, decode(&row)?));
             break;
         }
     }
     let Some((at, figures)) = before else { return Ok(()) };
-    let new = told(call, object_type, at, &figures);
+    let new = told(about, at, &figures);
     if listeners.iter().any(|listener| listener.wants(&new)) {
         return notifications::write_for(txn, new, &listeners);
     }
     Ok(())
 }
 
-fn told(call: &ApiCall, object_type: ObjectType, from: DateTime<Utc>, figures: &Figures) -> Notification {
-    let Figures { changes, requests, records, failures, .. } = *figures;
+fn told(about: &About<'_>, from: DateTime<Utc>, figures: &Figures) -> Notification {
+    let Figures { changes, kinds, requests, records, failures, .. } = *figures;
+    let object_type = about.object_type;
     let hour = from.format("%Y-%m-%dT%H:00Z");
     let details = NotificationDetails {
         began_at: Some(from),
         duration_ms: Some(3_600_000),
         changes: Some(changes),
+        kinds: Some(kinds).filter(|kinds| kinds.total() == changes),
         requests: Some(requests),
         delivered: Some(records),
         ..NotificationDetails::default()
     };
     Notification {
         id: String::new(),
-        workspace_id: call.workspace_id,
+        workspace_id: about.workspace_id,
         event: NotificationEvent::InsightPopulated,
-        at: call.at,
+        at: about.at,
         description: format!(
             "the hour of {hour} of {object_type} is added up: {changes} changes found, {records} records delivered, {failures} attempts failed"
         ),
         code: None,
-        connection_id: Some(call.connection_id),
+        connection_id: Some(about.connection_id),
         webhook_id: None,
-        integration: call.integration.clone(),
-        environment: call.environment.clone(),
-        external_xref: call.external_xref.clone(),
+        integration: about.integration.to_owned(),
+        environment: about.environment.to_owned(),
+        external_xref: about.external_xref.map(str::to_owned),
         object_type: Some(object_type),
         destination_id: None,
         details: Some(Box::new(details)),

@@ -4,7 +4,9 @@ use super::engine::{Read, Tree};
 use super::keys::{self, Grave, Index};
 use super::rows::{load, save};
 use super::txn::Txn;
-use super::{Domain, Pace, Units, behind, deliveries, delivery_row, endings, head, leases, lists, pages, webhooks};
+use super::{
+    Domain, Pace, Units, behind, deliveries, delivery_row, endings, head, insights, leases, lists, pages, webhooks,
+};
 use crate::ids::{JobId, WebhookId};
 use crate::store::{
     Beside, CatchUp, Fence, JobMode, JobState, ListingCommit, ListingJob, Listings, Position, ShardId, StoreError, Wake,
@@ -138,6 +140,11 @@ fn commit(txn: &mut Txn<'_>, commit: ListingCommit) -> Result<ListingJob, StoreE
         deliveries::let_log_go(txn, job.webhook_id, job.id)?;
     }
     keep(txn, &job)?;
+    if commit.requests > 0
+        && let Some(webhook) = webhooks::webhook(txn, job.webhook_id)?
+    {
+        insights::count_requests(txn, &webhook, commit.requests, commit.at)?;
+    }
     if let JobState::Failed { .. } = job.state {
         endings::tell_job(txn, &job)?;
     }

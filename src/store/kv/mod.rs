@@ -21,6 +21,7 @@ pub(crate) mod engine;
 mod feeds;
 mod head;
 mod health;
+mod insight_row;
 mod insights;
 mod kept;
 mod keys;

@@ -257,6 +257,26 @@ fn list(read: &dyn Read, workspace: WorkspaceId, query: &NotificationQuery) -> R
     matching.skip(query.offset).take(query.limit).collect()
 }
 
+/// The first row of a tree, if some sequence before it is in neither: that one may have stood there.
+fn oldest_left(
+    read: &dyn Read,
+    workspace: WorkspaceId,
+    of_polls: bool,
+) -> Result<Option<PlacedNotification>, StoreError> {
+    let place = usize::from(of_polls);
+    let first = read.prefix(TREES[place], workspace.as_bytes()).next().transpose()?;
+    let Some((key, row)) = first else { return Ok(None) };
+    let first = sequence(&key)?;
+    let span = Span { to: Some(key.to_vec()), ..Span::prefix(workspace.as_bytes()) };
+    let mut before = 0;
+    for row in read.range(TREES[1 - place], span, Scan::Up) {
+        row?;
+        before += 1;
+    }
+    let oldest = PlacedNotification { sequence: first, notification: from_json(WHAT, &row)? };
+    Ok((before < first).then_some(oldest))
+}
+
 #[async_trait]
 impl<U: Units> Notifications for U {
     async fn notifications(
@@ -274,5 +294,13 @@ impl<U: Units> Notifications for U {
         limit: usize,
     ) -> Result<Vec<PlacedNotification>, StoreError> {
         self.read(|read| Both::new(read, workspace, sequence, Scan::Up).take(limit).collect()).await
+    }
+
+    async fn oldest_left(
+        &self,
+        workspace: WorkspaceId,
+        of_polls: bool,
+    ) -> Result<Option<PlacedNotification>, StoreError> {
+        self.read(|read| oldest_left(read, workspace, of_polls)).await
     }
 }

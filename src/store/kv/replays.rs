@@ -1,11 +1,11 @@
-//! Replays: a row for the last one of each webhook.
+//! Replays: a row for the last one of each webhook and destination.
 
 use super::calls::{self, Fold, Scope};
 use super::engine::{Read, Tree};
 use super::keys::{self, Index};
 use super::rows::{load, save};
 use super::txn::Txn;
-use super::{Domain, Pace, Units, leases, lists};
+use super::{Domain, Pace, Units, destinations, leases, lists};
 use crate::ids::WebhookId;
 use crate::store::{Replay, ReplayState, ReplayStep, Replays, ShardId, StoreError, Wake};
 use async_trait::async_trait;
@@ -30,7 +30,9 @@ fn keep(txn: &mut Txn<'_>, replay: &Replay) -> Result<(), StoreError> {
 }
 
 fn begin(txn: &mut Txn<'_>, new: &Replay) -> Result<(), StoreError> {
-    if !txn.has(Tree::Webhooks, new.webhook_id.as_bytes())? {
+    let is_there =
+        txn.has(Tree::Webhooks, new.webhook_id.as_bytes())? || destinations::served_as(txn, new.webhook_id)?.is_some();
+    if !is_there {
         return Err(StoreError::Missing("webhook"));
     }
     if replay(txn, new.webhook_id)?.is_some_and(|last| last.is_open()) {

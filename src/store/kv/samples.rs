@@ -11,13 +11,13 @@ use super::leaf::{self, Known};
 use super::leases::{Held, Life};
 use super::marks::Marks;
 use super::txn::Txn;
-use super::{calls, insights, keys, leases, pages, progress, rows, sweeps, workspaces};
+use super::{calls, insight_row, keys, leases, pages, progress, rows, sweeps, workspaces};
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Beside, Connection, DeliveryState, Duty, Feed, FeedHealth, FeedState, Fence, Figures, Kept, Lags,
-    LedgerEntry, ListingJob, LogHead, Missed, Pause, Position, Progress, Replay, ReplayState, Retry, ShardId,
-    StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
+    ApiCall, Beside, ChangeCounts, Connection, DeliveryState, Duty, Feed, FeedHealth, FeedState, Fence, Figures, Kept,
+    Lags, LedgerEntry, ListingJob, LogHead, Missed, Notification, Pause, Position, Progress, Replay, ReplayState,
+    Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -135,6 +135,17 @@ fn rows_of_attempts_of_version_2_are_read() {
 }
 
 #[test]
+fn rows_that_tell_changes_by_kind_are_read() {
+    let kinds = Some(ChangeCounts { created: 1, updated: 2, deleted: 3 });
+    json_in::<ApiCall>(KEPT_3, "api_call");
+    let call: ApiCall = rows::from_json("api call", &kept_in(KEPT_3, "api_call")).unwrap();
+    assert_eq!(call.changes, kinds);
+    json_in::<Notification>(KEPT_3, "notification");
+    let told: Notification = rows::from_json("notification", &kept_in(KEPT_3, "notification")).unwrap();
+    assert_eq!(told.details.unwrap().kinds, kinds);
+}
+
+#[test]
 fn rows_of_feeds_of_version_1_are_read() {
     let head = Head { log: LogHead { start: 3, end: 9, bytes: 4_000 }, revision: 2, swept: b"id7".to_vec() };
     compact("log_head", &head, &head.encode(), Head::decode);
@@ -240,12 +251,23 @@ fn epochs_go_on_from_rows_of_no_duty() {
 }
 
 #[test]
-fn insights_of_version_1_are_read() {
+fn insights_of_all_versions_are_read() {
     let classes = std::array::from_fn(|class| 11 + class as u64);
     let lags = Lags { count: 8, sum_ms: 9, max_ms: 10, classes };
-    let figures =
-        Figures { runs: 1, failed_runs: 2, requests: 3, changes: 4, deliveries: 5, records: 6, failures: 7, lags };
-    compact("insight", &figures, &insights::encode(&figures), insights::decode);
+    let figures = Figures {
+        runs: 1,
+        failed_runs: 2,
+        requests: 3,
+        changes: 4,
+        kinds: ChangeCounts::default(),
+        deliveries: 5,
+        records: 6,
+        failures: 7,
+        lags,
+    };
+    assert_eq!(insight_row::decode(&kept("insight")).unwrap(), figures);
+    let figures = Figures { kinds: ChangeCounts { created: 23, updated: 24, deleted: 25 }, ..figures };
+    compact_in(KEPT_2, "insight", &figures, &insight_row::encode(&figures), insight_row::decode);
 }
 
 #[test]
