@@ -28,18 +28,19 @@ from sightings import Sightings
 SEED = int(os.environ.get("E2E_SEED", "20260"))
 KILLS = int(os.environ.get("E2E_KILLS", "45"))
 RECORDS = 600
-CHANGES_PER_SECOND = 24
-ACCOUNTS = 9
-# Of webhooks, in minutes.
-INTERVAL = 0.0125
+CHANGES_PER_SECOND = 16
+# So many that each node has some of them, however their shards fall: a node of three lacks all with a chance of (2/3)^30.
+ACCOUNTS = 30
+# Of webhooks.
+INTERVAL_S = 1.2
 # A kill at any moment comes so long after the one before.
 KILL_EVERY_S = (0.1, 1.2)
 
 TTL_S = 4.0
 # What a node looks at leases by: others' every third of their life.
 LOOK_S = TTL_S / 3
-# What a step takes on a machine that is busy: a poll's or a retry's turn, reading what was won.
-SLACK_S = 3.0
+# What the next poll, delivery or retry takes on a machine that is busy, and reading what was won.
+SLACK_S = INTERVAL_S + 3.0
 # A node's work is another's after its leases have run out, and the other has looked.
 TAKEOVER_S = TTL_S + LOOK_S + SLACK_S
 # A node that leaves gives its work back: the others need only look.
@@ -120,8 +121,9 @@ def world():
         for number in range(ACCOUNTS):
             connection = fleet.connect("sandbox", ["crm"], api_url=front, token=f"account-{number}")
             run.connections.append(connection)
-            wants = [("contacts", "updated", False), ("deals", "updated", True), ("contacts", "deleted", False)]
-            hook(run, connection, *wants[number % 3])
+            hook(run, connection, ["contacts", "deals"][number % 2], "updated", number % 5 == 0)
+        for connection in run.connections[:3]:
+            hook(run, connection, "contacts", "deleted", False)
         for made in run.hooks:
             # What is deleted before the first look at the vendor was never there.
             wait_until(lambda: fleet.webhook(made.id).get("checked_at"), f"the first poll for {made.name}")
@@ -135,7 +137,7 @@ def world():
 
 
 def hook(run, connection, objects, event, include_all):
-    subscribe(run, connection, objects, event, include_all, interval=INTERVAL)
+    subscribe(run, connection, objects, event, include_all, interval=INTERVAL_S / 60)
 
 
 def summary(run):
@@ -162,7 +164,8 @@ def wait_for_work(run, node, within_s=2 * TAKEOVER_S):
     """Waits until a node polls and delivers, from now on."""
     began, pid = time.monotonic(), pid_of(node)
     kinds = lambda: {key[0] for key, *_ in run.seen.of(pid, began)}
-    wait_until(lambda: kinds() == {"poll", "deliver"}, "the node polls and delivers", within_s, node.process.tail)
+    state = lambda: (kinds(), shards(run), run.seen.of(None, began)[:9], node.process.tail(30))
+    wait_until(lambda: kinds() == {"poll", "deliver"}, "the node polls and delivers", within_s, state)
     return time.monotonic() - began
 
 
@@ -186,14 +189,19 @@ def wait_for_all(run, within_s):
     return time.monotonic() - since
 
 
+def shards(run):
+    """How the nodes say that they are."""
+    return [http("GET", f"{node.url}/health/ready").body for node in run.fleet.running()]
+
+
 def logs(run, count):
     return [node.process.tail(count) for node in run.fleet.nodes]
 
 
 def busy_work(run, node):
     """What a node does, of which there is some."""
-    find = lambda: run.seen.work_of(pid_of(node), 1.5)
-    wait_until(lambda: {key[0] for key in find()} == {"poll", "deliver"}, "the node has work", TAKEOVER_S, node.process.tail)
+    find = lambda: run.seen.work_of(pid_of(node), 2 * INTERVAL_S)
+    wait_until(lambda: {key[0] for key in find()} == {"poll", "deliver"}, "the node has work", TAKEOVER_S, lambda: (shards(run), node.process.tail(20)))
     return {key for key in find() if not key[1].startswith("contacts-deleted")}
 
 

@@ -57,8 +57,12 @@ def settle(run):
         )
         if hook.include_all:
             run.receiver.wait_for_initial(hook.name)
+    for _ in range(2):
+        before = {hook.id: run.server.webhook(hook.id).get("checked_at") for hook in run.hooks}
+        for hook in run.hooks:
+            has_polled = lambda: run.server.webhook(hook.id).get("checked_at") != before[hook.id]
+            wait_until(has_polled, f"another poll for {hook.name}", state=lambda: run.server.process.tail(15))
     for hook in run.hooks:
-        run.server.wait_for_polls(hook.id)
         check(run.server.webhook(hook.id)["is_healthy"], f"{hook.name} is unhealthy: {run.server.webhook(hook.id)}")
 
 

@@ -38,7 +38,9 @@ class Sightings:
         self.rows, self.last, self.lock = [], {}, threading.Lock()
 
     def owner(self, port, server_port):
-        return owner(port, server_port, self.pids())
+        """Which of the processes a connection is of. The table of connections changes while it is read."""
+        tries = (owner(port, server_port, self.pids()) for _ in range(3))
+        return next((pid for pid in tries if pid), None)
 
     def note(self, key, pid, began, ended):
         with self.lock:

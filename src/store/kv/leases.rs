@@ -92,6 +92,12 @@ fn later(at: DateTime<Utc>, by_ms: u64) -> DateTime<Utc> {
     at.checked_add_signed(span).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
+/// The time at which a unit runs that was asked for at `now`. It may have waited for so long that by `now` those would
+/// seem dead who have told since that they live.
+fn at_last(txn: &Txn<'_>, now: DateTime<Utc>) -> DateTime<Utc> {
+    later(now, u64::try_from(txn.waited().as_millis()).unwrap_or(u64::MAX))
+}
+
 /// All shards of all duties.
 fn all() -> impl Iterator<Item = (Duty, ShardId)> {
     Duty::ALL.into_iter().flat_map(|duty| (0..SHARDS).map(move |shard| (duty, ShardId(shard))))
@@ -245,8 +251,12 @@ impl<U: Units> Leases for U {
         now: DateTime<Utc>,
         ttl_ms: u64,
     ) -> Result<Heartbeat, StoreError> {
-        let life = Life { duties: duties.to_vec(), until: later(now, ttl_ms), ttl_ms };
-        self.write(Domain::Store, Pace::Now, move |txn| heartbeat(txn, node, life.clone(), now)).await
+        let duties = duties.to_vec();
+        let beat = move |txn: &mut Txn<'_>| {
+            let now = at_last(txn, now);
+            heartbeat(txn, node, Life { duties: duties.clone(), until: later(now, ttl_ms), ttl_ms }, now)
+        };
+        self.write(Domain::Store, Pace::Now, beat).await
     }
 
     async fn take_shards(
@@ -256,7 +266,7 @@ impl<U: Units> Leases for U {
         now: DateTime<Utc>,
     ) -> Result<Vec<Fence>, StoreError> {
         let shards = shards.iter().copied().collect();
-        self.write(Domain::Store, Pace::Now, move |txn| take(txn, node, &shards, now)).await
+        self.write(Domain::Store, Pace::Now, move |txn| take(txn, node, &shards, at_last(txn, now))).await
     }
 
     async fn give_shards(&self, fences: &[Fence]) -> Result<(), StoreError> {
@@ -277,3 +287,6 @@ impl<U: Units> Leases for U {
         self.write(Domain::quota(&quota), Pace::Now, move |txn| extend_pause(txn, &quota, pause)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

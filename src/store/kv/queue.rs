@@ -42,6 +42,7 @@ impl Pace {
 pub(crate) struct Unit {
     pub(crate) domain: Domain,
     pace: Pace,
+    asked_at: Instant,
     work: Box<dyn Work>,
 }
 
@@ -49,6 +50,11 @@ impl Unit {
     /// Runs it in a transaction. Where it fails, nothing of it stays there.
     pub(crate) fn run(&mut self, txn: &mut Txn<'_>) {
         self.work.run(txn);
+    }
+
+    /// How long ago it was asked for.
+    pub(crate) fn waited(&self) -> Duration {
+        self.asked_at.elapsed()
     }
 
     /// Answers whoever asked for it, once it is known whether what it wrote is durable.
@@ -120,7 +126,7 @@ impl Queue {
         let (sender, answer) = oneshot::channel();
         let work = Box::new(Asked { work, result: None, answer: sender, _permit: permit });
         // There are as many places as permits, so that this neither waits nor finds the queue full.
-        self.sender.try_send(Unit { domain, pace, work }).map_err(|_| ended())?;
+        self.sender.try_send(Unit { domain, pace, asked_at: Instant::now(), work }).map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 }

@@ -181,6 +181,7 @@ fn run(group: &mut VecDeque<Unit>, reading: &Reading<'_>, limits: &StoreLimits, 
         if txn.len() >= ROWS_MAX || txn.bytes() >= BYTES_MAX {
             break;
         }
+        txn.set_waited(unit.waited());
         unit.run(&mut txn);
         lacked = txn.wanted();
         if !lacked.is_empty() || reading.failure().is_some() {
