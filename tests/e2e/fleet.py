@@ -3,7 +3,7 @@
 All the while the vendor creates, changes and deletes records, webhooks ask for their history, and the receiver fails at
 times. Each test is a fault, with what must hold while it lasts and how soon the work goes on; the last one looks at what
 came of all of it (promises.py), and at what two nodes did at once: nothing. E2E_SEED repeats a run's moments as far as
-time repeats; E2E_KILLS makes it longer.
+time repeats; E2E_FLEET_KILLS makes it longer.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from receiver import receiver
 from sightings import Sightings
 
 SEED = int(os.environ.get("E2E_SEED", "20260"))
-KILLS = int(os.environ.get("E2E_KILLS", "45"))
+KILLS = int(os.environ.get("E2E_FLEET_KILLS", "45"))
 RECORDS = 600
 CHANGES_PER_SECOND = 16
 # So many that each node has some of them, however their shards fall: a node of three lacks all with a chance of (2/3)^30.
@@ -186,6 +186,8 @@ def wait_for_all(run, within_s):
     keys += [("deliver", made.name) for made in run.hooks if made.event == "updated"]
     missing = lambda: [key for key in keys if run.seen.first(key, since) is None]
     wait_until(lambda: not missing(), "all is polled and delivered again", within_s, lambda: (missing(), logs(run, 8)))
+    at = sorted((run.seen.first(key, since) - since, key) for key in keys)
+    print("DBG", [(round(t,1), k) for t, k in at[-6:]], flush=True)
     return time.monotonic() - since
 
 
