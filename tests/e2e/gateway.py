@@ -20,11 +20,12 @@ def gateway(vendor, token, see):
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
+        # Whose the connection is, once that is known.
+        pid = None
 
         def setup(self):
             super().setup()
             self.upstream = http.client.HTTPConnection(target, timeout=30)
-            self.pid = see.owner(self.client_address[1], self.server.server_address[1])
 
         def finish(self):
             self.upstream.close()
@@ -33,6 +34,7 @@ def gateway(vendor, token, see):
 
         def do_GET(self):
             began = time.monotonic()
+            self.pid = self.pid or see.owner(self.client_address[1], self.server.server_address[1])
             account = self.headers.get("authorization", "").removeprefix("Bearer ")
             headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
             self.upstream.request("GET", self.path, headers={**headers, "authorization": f"Bearer {token}"})

@@ -160,13 +160,13 @@ def receiver(secret, see=None):
         protocol_version = "HTTP/1.1"
         # Headers and body go out in two writes; Nagle would hold the second one back.
         disable_nagle_algorithm = True
-
-        def setup(self):
-            super().setup()
-            self.pid = see.owner(self.client_address[1], self.server.server_address[1]) if see else None
+        # Whose the connection is, once that is known.
+        pid = None
 
         def do_POST(self):
             began = time.monotonic()
+            if see and not self.pid:
+                self.pid = see.owner(self.client_address[1], self.server.server_address[1])
             body = self.rfile.read(int(self.headers["content-length"]))
             status = taking.take(self.path, {key.lower(): value for key, value in self.headers.items()}, body)
             self.send_response(status)

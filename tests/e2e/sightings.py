@@ -38,9 +38,9 @@ class Sightings:
         self.rows, self.last, self.lock = [], {}, threading.Lock()
 
     def owner(self, port, server_port):
-        """Which of the processes a connection is of. The table of connections changes while it is read."""
-        tries = (owner(port, server_port, self.pids()) for _ in range(3))
-        return next((pid for pid in tries if pid), None)
+        """Which of the processes a connection is of. The table of connections changes while it is read: one that is not
+        found may be found the next time."""
+        return owner(port, server_port, self.pids())
 
     def note(self, key, pid, began, ended):
         with self.lock:
@@ -60,9 +60,11 @@ class Sightings:
             return [row for row in self.rows if row[1] == pid and row[2] >= since]
 
     def first(self, key, since, but=None):
-        """When something was first begun since then, by any process other than `but`; none if it was not."""
+        """When something was first begun since then, by any process, or by any known one other than `but`; none if it was
+        not."""
+        is_other = lambda pid: but is None or pid not in (None, but)
         with self.lock:
-            times = [began for of, pid, began, _ in self.rows if of == key and began >= since and pid not in (None, but)]
+            times = [began for of, pid, began, _ in self.rows if of == key and began >= since and is_other(pid)]
         return min(times, default=None)
 
     def at_once(self):
