@@ -144,7 +144,7 @@ limits! {
         /// Bytes of `data` in one payload; a larger single object is sent alone.
         batch_bytes_max: usize = 1 << 20,
         /// Batches delivered whose positions are not durable yet, per webhook.
-        positions_in_flight_max: usize = 256,
+        positions_in_flight_max: usize = 512,
         /// Retries of one batch, in milliseconds after the attempt before: each is drawn from zero to twice its value,
         /// so that this is the mean.
         retry_schedule_ms: Vec<u64> = vec![

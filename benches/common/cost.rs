@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 /// Clock ticks a second in /proc/PID/stat (USER_HZ, 100 on every Linux this runs on).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU and wall time of a process between two moments.
+/// CPU and wall time of a process between two moments, and what it has written.
 #[derive(Clone)]
 pub(crate) struct Meter {
     pid: u32,
     cpu: f64,
+    written: u64,
     wall: Instant,
 }
 
@@ -23,11 +24,16 @@ impl Meter {
 
     /// Of a process.
     pub(crate) fn of(pid: u32) -> Self {
-        Meter { pid, cpu: cpu_seconds(pid), wall: Instant::now() }
+        Meter { pid, cpu: cpu_seconds(pid), written: written_bytes(pid), wall: Instant::now() }
     }
 
     pub(crate) fn cpu_seconds(&self) -> f64 {
         cpu_seconds(self.pid) - self.cpu
+    }
+
+    /// Bytes that it has written to files.
+    pub(crate) fn written(&self) -> u64 {
+        written_bytes(self.pid).saturating_sub(self.written)
     }
 
     pub(crate) fn wall(&self) -> Duration {
@@ -41,6 +47,12 @@ fn cpu_seconds(pid: u32) -> f64 {
     let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let field = |index: usize| behind_name.split_whitespace().nth(index).and_then(|text| text.parse::<f64>().ok());
     (field(11).unwrap_or(0.0) + field(12).unwrap_or(0.0)) / TICKS_PER_SECOND
+}
+
+/// Bytes that a process has caused to be written to disks, in whole pages (proc(5), "io").
+fn written_bytes(pid: u32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok()).unwrap_or(0)
 }
 
 /// The most memory this process has held, in MiB.

@@ -5,7 +5,7 @@
 //! own that listen on all of 127.0.0.0/8, so that each webhook has a host of its own. Times depend on the machine and
 //! are only printed; that everything arrived is asserted.
 //!
-//! `cargo bench --bench isolation` prints one row a scenario; `-- hanging refusing behind` runs those named.
+//! `cargo bench --bench isolation` prints one row a scenario; `-- hanging refusing paced behind` runs those named.
 
 #![allow(clippy::expect_used, clippy::panic)] // a bench that cannot go on says so and ends
 

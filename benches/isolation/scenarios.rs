@@ -15,6 +15,8 @@ const WEBHOOKS: usize = 2_000;
 /// Changes a second over all webhooks, and for how long.
 const PER_SECOND: u32 = 200;
 const SECONDS: u32 = 20;
+/// Changes a second where nothing hangs, over one webhook or some.
+const PACED_PER_SECOND: u32 = 100;
 /// Batches that wait for an endpoint that hangs.
 const BEHIND: usize = 650;
 /// Changes for the healthy endpoint behind them.
@@ -36,6 +38,11 @@ pub(crate) fn run(named: &[String]) -> ExitCode {
     }
     if wanted("refusing") {
         runtime.block_on(share(50, Manner::Refuses));
+    }
+    if wanted("paced") {
+        for webhooks in [1, 100] {
+            runtime.block_on(paced(webhooks));
+        }
     }
     if wanted("behind") {
         runtime.block_on(behind(1, BEHIND));
@@ -103,6 +110,32 @@ async fn share(percent: usize, manner: Manner) {
     }
     print(&format!("{name}: {PER_SECOND}/s"), &committed.arrive(&healthy).await, &meter);
     drop(commits.join_all().await);
+    world.end().await;
+}
+
+/// Healthy webhooks that get changes at a steady pace, in turns.
+async fn paced(webhooks: usize) {
+    let (healthy, world) = (Endpoints::start(Manner::Healthy), World::start().await);
+    let feeds = join_all((0..webhooks).map(|index| world.subscribe(healthy.hook(index)))).await;
+    let (mut commits, mut first) = (JoinSet::new(), Committed::default());
+    for (index, feed) in feeds.iter().enumerate() {
+        commit(&mut commits, &mut first, feed, 0, index as u64, true);
+    }
+    first.arrive(&healthy).await;
+    while commits.join_next().await.is_some() {}
+
+    let (meter, mut committed) = (Meter::start(), Committed::default());
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / PACED_PER_SECOND);
+    for number in webhooks..webhooks + (PACED_PER_SECOND * SECONDS) as usize {
+        ticks.tick().await;
+        let (index, page) = (number % webhooks, (number / webhooks) as u64);
+        commit(&mut commits, &mut committed, &feeds[index], page, number as u64, true);
+        // One after the other, as a feed's pages are.
+        drop(commits.join_next().await);
+    }
+    let (name, changes) = (counted(webhooks, "healthy webhook", "healthy webhooks"), committed.0.len() as u64);
+    print(&format!("{name}: {PACED_PER_SECOND}/s"), &committed.arrive(&healthy).await, &meter);
+    println!("{:<44}{:>9} bytes written for each", "", meter.written() / changes);
     world.end().await;
 }
 

@@ -19,8 +19,8 @@ pub(crate) fn run(named: &[String]) -> ExitCode {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let wanted = |name: &str| named.is_empty() || named.iter().any(|given| given == name);
     println!(
-        "{:<28}{:>10}{:>12}{:>14}{:>14}{:>12}{:>10}",
-        "scenario", "wall s", "CPU s", "per CPU s", "CPU ms each", "disk B each", "peak MiB"
+        "{:<28}{:>10}{:>12}{:>14}{:>14}{:>12}{:>15}{:>10}",
+        "scenario", "wall s", "CPU s", "per CPU s", "CPU ms each", "disk B each", "written B each", "peak MiB"
     );
     if wanted("live") {
         runtime.block_on(records("live, 100,000 records", 100_000, false));
@@ -38,6 +38,20 @@ pub(crate) fn run(named: &[String]) -> ExitCode {
         runtime.block_on(idle("idle polls, 100 feeds", 100));
     }
     ExitCode::SUCCESS
+}
+
+/// What a scenario has cost.
+struct Measured {
+    cpu: f64,
+    wall: Duration,
+    /// Bytes.
+    written: u64,
+}
+
+impl Measured {
+    fn of(meter: &Meter) -> Self {
+        Measured { cpu: meter.cpu_seconds(), wall: meter.wall(), written: meter.written() }
+    }
 }
 
 struct World {
@@ -72,16 +86,18 @@ impl World {
         format!("{}/hook/{index}", self.receiver.url)
     }
 
-    async fn end(self, name: &str, each: u64, cpu: f64, wall: Duration) {
+    async fn end(self, name: &str, each: u64, measured: Measured) {
         #[allow(clippy::cast_precision_loss)] // counts far below 2^53
         let count = each as f64;
+        let Measured { cpu, wall, written } = measured;
         let disk = cost::directory_bytes(&self.directory.path().join("data"));
         println!(
-            "{name:<28}{:>10.2}{cpu:>12.2}{:>14.0}{:>14.4}{:>12}{:>10}",
+            "{name:<28}{:>10.2}{cpu:>12.2}{:>14.0}{:>14.4}{:>12}{:>15}{:>10}",
             wall.as_secs_f64(),
             count / cpu.max(0.01),
             cpu * 1000.0 / count,
             disk / each.max(1),
+            written / each.max(1),
             cost::peak_memory_mib(),
         );
         self.server.stop().await.expect("an end");
@@ -104,8 +120,8 @@ async fn records(name: &str, count: u64, is_history: bool) {
         world.client.trigger(&webhook).await;
     }
     world.client.wait_taken(&world.receiver.url, count).await;
-    let (cpu, wall) = (meter.cpu_seconds(), meter.wall());
-    world.end(name, count, cpu, wall).await;
+    let measured = Measured::of(&meter);
+    world.end(name, count, measured).await;
 }
 
 /// Webhooks get every record in a payload of its own.
@@ -122,8 +138,8 @@ async fn deliveries(name: &str, count: u64, endpoints: usize) {
     world.client.trigger(&webhook).await;
     let total = count * endpoints as u64;
     world.client.wait_taken(&world.receiver.url, total).await;
-    let (cpu, wall) = (meter.cpu_seconds(), meter.wall());
-    world.end(name, total, cpu, wall).await;
+    let measured = Measured::of(&meter);
+    world.end(name, total, measured).await;
 }
 
 /// Feeds that are polled every second while nothing changes.
@@ -138,7 +154,7 @@ async fn idle(name: &str, feeds: usize) {
     let before = world.client.polls(&world.vendor.url).await;
     let meter = Meter::start();
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let (cpu, wall) = (meter.cpu_seconds(), meter.wall());
+    let measured = Measured::of(&meter);
     let polls = world.client.polls(&world.vendor.url).await - before;
-    world.end(name, polls.max(1), cpu, wall).await;
+    world.end(name, polls.max(1), measured).await;
 }

@@ -187,13 +187,14 @@ impl Pump {
             return Err(Halt::Later("the store does not take outcomes".to_owned()));
         }
         let (store, id) = (&self.shared.context.store, self.subscriber.webhook.id);
-        let served = Served::read(&**store, id).await?.ok_or(Halt::Gone)?;
-        if stream == Stream::Live {
-            let state = store.delivery(id).await?.ok_or(Halt::Gone)?;
-            self.held_from = state.beside.and_then(|beside| beside.held_from);
+        let standing = store.standing(id).await?.ok_or(Halt::Gone)?;
+        if standing.is_resting {
+            return Err(Halt::Resting);
         }
-        rest(&self.shared, &served).await?;
-        self.is_stale |= served.webhook.revision != self.subscriber.webhook.revision;
+        if stream == Stream::Live {
+            self.held_from = standing.held_from;
+        }
+        self.is_stale |= standing.revision != self.subscriber.webhook.revision;
         self.is_stale |= stream != Stream::Live && !self.is_listing_open().await?;
         Ok(!self.is_stale && !self.is_held(stream, position))
     }

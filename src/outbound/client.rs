@@ -95,7 +95,8 @@ impl HttpClient {
         };
         let client = way_out
             .redirect(Policy::none())
-            .retry(reqwest::retry::never())
+            // None at most: else each request is copied in case it is sent again.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .http1_only()
             .tcp_nodelay(true)
             .gzip(options.gzip)
@@ -125,8 +126,10 @@ impl Outbound for HttpClient {
             let checked = timeout_at(began + head_in, self.guard.check_name(&request.url)).await;
             checked.map_err(|_| OutboundError::FirstByte(head_in))?.map_err(forbidden)?;
         }
-        let sent = self.client.request(request.method, request.url).headers(request.headers).body(body(request.body));
-        let mut response = timeout_at(began + head_in, sent.send())
+        let mut sent = reqwest::Request::new(request.method, request.url);
+        *sent.headers_mut() = request.headers;
+        *sent.body_mut() = Some(body(request.body));
+        let mut response = timeout_at(began + head_in, self.client.execute(sent))
             .await
             .map_err(|_| OutboundError::FirstByte(head_in))?
             .map_err(|error| self.failed(error, Phase::Head))?;

@@ -64,7 +64,7 @@ impl AddAssign for ChangeCounts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiCall {
     /// Its id. Left empty by who writes it; the store gives it, and it sorts by time within a feed or webhook.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// Whose it is.
     pub workspace_id: WorkspaceId,

@@ -100,6 +100,17 @@ pub struct DeliveryState {
     pub missed: Option<Missed>,
 }
 
+/// What decides whether an attempt may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The webhook's revision.
+    pub revision: u64,
+    /// True while the webhook, or its connection, is paused.
+    pub is_resting: bool,
+    /// Log pages from this one on wait for a back-fill's page.
+    pub held_from: Option<u64>,
+}
+
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -176,6 +187,10 @@ pub struct DueRetry {
 pub trait Deliveries {
     /// How far a webhook has been served; none where there is no such webhook.
     async fn delivery(&self, webhook: WebhookId) -> Result<Option<DeliveryState>, StoreError>;
+
+    /// What decides whether an attempt may begin; none where there is no such webhook. It is asked before each attempt,
+    /// and so tells no more than that.
+    async fn standing(&self, webhook: WebhookId) -> Result<Option<Standing>, StoreError>;
 
     /// Keeps what came of an attempt: state and audit row together.
     ///

@@ -41,7 +41,8 @@ pub use audit::{ApiCall, ApiCallQuery, Audit, CallKind, ChangeCounts, NextRun, N
 pub use behind::{CatchUp, KeptDeletion, Missed, Trim};
 pub use connection::{Connection, ConnectionProfile, ConnectionQuery, Connections, Contact};
 pub use delivery::{
-    AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Skip, Stream, WebhookHealth,
+    AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, Outcome, Position, Retry, Skip, Standing, Stream,
+    WebhookHealth,
 };
 pub use delivery_settings::{DeliverySettings, SealedHeaders, TemplatePer};
 pub use destination::{Destination, Destinations, EventPattern, NotAnEvent, Subscription};

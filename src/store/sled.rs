@@ -31,8 +31,8 @@ const FLUSH_EVERY_MS: u64 = 100;
 pub struct SledStore {
     engine: Arc<SledEngine>,
     wakes: broadcast::Sender<Wake>,
+    queue: Queue,
     /// None only while it is dropped.
-    queue: Option<Queue>,
     committer: Option<JoinHandle<()>>,
 }
 
@@ -61,12 +61,12 @@ impl SledStore {
         File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| cannot_open(path, &error))?;
 
         let wakes = broadcast::Sender::new(WAKES_MAX);
-        let (queue, inbox) = Queue::new(limits);
-        let mut committer = Committer::new(engine.clone(), file, inbox, wakes.clone(), limits.clone());
+        let queue = Queue::new(limits);
+        let mut committer = Committer::new(engine.clone(), file, queue.inbox(), wakes.clone(), limits.clone());
         committer.void_leases()?;
         let thread = std::thread::Builder::new().name("store-committer".into());
         let thread = thread.spawn(move || committer.run()).map_err(|error| cannot_open(path, &error))?;
-        Ok(SledStore { engine, wakes, queue: Some(queue), committer: Some(thread) })
+        Ok(SledStore { engine, wakes, queue, committer: Some(thread) })
     }
 
     /// Bytes that the store takes on disk. The file never shrinks.
@@ -82,14 +82,10 @@ fn cannot_open(path: &Path, error: &dyn fmt::Display) -> StoreError {
     ))
 }
 
-fn ended() -> StoreError {
-    StoreError::Unavailable("it has been closed".into())
-}
-
 impl Drop for SledStore {
     /// Waits until what was asked for is durable and the file is free again.
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.close();
         if let Some(thread) = self.committer.take()
             && thread.join().is_err()
         {
@@ -106,8 +102,7 @@ impl Units for SledStore {
         work: impl Fn(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.engine.check()?;
-        let queue = self.queue.as_ref().ok_or_else(ended)?;
-        queue.ask(domain, pace, work).await.map_err(|error| self.engine.why().unwrap_or(error))
+        self.queue.ask(domain, pace, work).await.map_err(|error| self.engine.why().unwrap_or(error))
     }
 
     async fn read<T: Send>(

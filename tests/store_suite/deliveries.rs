@@ -1,7 +1,7 @@
 use crate::world::{World, at};
 use anyhook::store::{
-    ApiCall, ApiCallQuery, Attempt, AttemptFinish, CallKind, DueRetry, JobMode, Outcome, Position, Retry, Skip, Span,
-    StoreError, Stream, Wake, Webhook, WebhookHealth,
+    ApiCall, ApiCallQuery, Attempt, AttemptFinish, CallKind, Destination, DueRetry, JobMode, Outcome, Position, Retry,
+    Skip, Span, Standing, StoreError, Stream, Wake, Webhook, WebhookHealth,
 };
 
 fn delivered(sequence: u64, offset: u32) -> Outcome {
@@ -185,4 +185,28 @@ pub(crate) async fn a_skipped_batch_is_passed_and_takes_no_outcome(world: &World
     assert_eq!((state.retry, state.health), (None, WebhookHealth::Healthy));
     let query = ApiCallQuery { webhook_id: Some(webhook.id), limit: 10, ..Default::default() };
     assert_eq!(world.store.api_calls(webhook.workspace_id, &query).await.unwrap().len(), 3);
+}
+
+pub(crate) async fn what_decides_over_an_attempt_is_told(world: &World) {
+    let connection = world.connection().await;
+    let webhook = world.keep(world.new_webhook(&connection)).await;
+    let told = async || world.store.standing(webhook.id).await.unwrap();
+    let standing = |revision, is_resting| Some(Standing { revision, is_resting, held_from: None });
+    assert_eq!(told().await, standing(webhook.revision, false));
+    let paused = Webhook { is_paused: true, ..webhook.clone() };
+    let paused = world.store.replace_webhook(paused).await.unwrap();
+    assert_eq!(told().await, standing(webhook.revision + 1, true));
+    world.store.replace_webhook(Webhook { is_paused: false, ..paused }).await.unwrap();
+    assert_eq!(told().await, standing(webhook.revision + 2, false));
+    let paused = anyhook::store::Connection { is_paused: true, ..connection };
+    world.store.replace_connection(paused).await.unwrap();
+    assert_eq!(told().await, standing(webhook.revision + 2, true), "its connection is paused");
+    world.store.delete_webhook(webhook.id, at(70)).await.unwrap();
+    assert_eq!(told().await, None);
+
+    let destination = world.store.insert_destination(world.new_destination(webhook.workspace_id)).await.unwrap();
+    let served_as = Destination::served_as(destination.id);
+    assert_eq!(world.store.standing(served_as).await, Ok(standing(destination.revision, false)));
+    world.store.delete_destination(destination.id).await.unwrap();
+    assert_eq!(world.store.standing(served_as).await, Ok(None));
 }

@@ -133,7 +133,9 @@ pub(crate) async fn a_backfill_does_not_hold_the_log(world: &World) {
 }
 
 async fn held_from(world: &World, webhook: &Webhook) -> Option<u64> {
-    world.store.delivery(webhook.id).await.unwrap().unwrap().beside.and_then(|beside| beside.held_from)
+    let held_from = world.store.delivery(webhook.id).await.unwrap().unwrap().beside.and_then(|beside| beside.held_from);
+    assert_eq!(world.store.standing(webhook.id).await.unwrap().unwrap().held_from, held_from);
+    held_from
 }
 
 async fn pass_log(world: &World, webhook: &Webhook, fence: Fence, sequence: u64) {

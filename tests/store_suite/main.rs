@@ -17,6 +17,7 @@ mod ledger;
 mod listings;
 mod log;
 mod notifications;
+mod postgres_only;
 mod replays;
 mod same_answers;
 mod sled_only;
@@ -159,6 +160,7 @@ store_suite! {
         a_paused_webhook_is_not_retried,
         passing_over_records_sends_nothing,
         a_skipped_batch_is_passed_and_takes_no_outcome,
+        what_decides_over_an_attempt_is_told,
     }
     listings {
         one_open_job_a_webhook,

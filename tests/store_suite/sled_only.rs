@@ -83,7 +83,7 @@ async fn positions_wait_for_company_and_nobody_waits_for_them() {
     world.store.ping_feed(webhook.feed_id, at(0)).await.unwrap();
     lazy.await.unwrap();
 
-    let many = (0..256).map(|sequence| world.store.finish_attempt(world.attempt(&webhook, fence, passed(sequence))));
+    let many = (0..512).map(|sequence| world.store.finish_attempt(world.attempt(&webhook, fence, passed(sequence))));
     let many = tokio::time::timeout(Duration::from_secs(60), futures_util::future::join_all(many)).await;
     assert!(many.expect("a full group waits no longer").iter().all(Result::is_ok));
 }

@@ -55,7 +55,10 @@ impl Schema {
 
     pub(crate) async fn open(&self, limits: &StoreLimits) -> PostgresStore {
         let limits = StoreLimits { writers: 2, connections_max: 2, ..limits.clone() };
-        let options = PostgresOptions::new(&self.url, &self.name, None).unwrap();
+        // Connections can be told apart by it.
+        let joint = if self.url.contains('?') { '&' } else { '?' };
+        let url = format!("{}{joint}application_name={}", self.url, self.name);
+        let options = PostgresOptions::new(&url, &self.name, None).unwrap();
         PostgresStore::open(&options, &limits).await.unwrap()
     }
 

@@ -251,6 +251,7 @@ pass_on! {
     }
     impl Deliveries {
         reads delivery(webhook: WebhookId) -> Option<DeliveryState>;
+        reads standing(webhook: WebhookId) -> Option<Standing>;
         writes finish_attempt(finish: AttemptFinish) -> ();
         writes skip_batch(skip: Skip) -> ();
         reads due_retries(shards: &[ShardId], limit: usize) -> Vec<DueRetry>;

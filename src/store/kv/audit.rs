@@ -1,9 +1,10 @@
 //! The audit trail, as it is asked about. How rows are kept is in `calls.rs`.
 
-use super::calls::{self, Fold, RING_BYTES, SCOPE_BYTES, Scope};
+use super::call_rings::{self, RING_BYTES};
+use super::calls::{self, Fold, SCOPE_BYTES, Scope};
 use super::engine::{Read, Scan, Span, Tree};
 use super::keys::{self, Index};
-use super::rows::{damaged, from_json};
+use super::rows::damaged;
 use super::txn::Txn;
 use super::{Domain, Pace, Units, lists};
 use crate::ids::{WebhookId, WorkspaceId};
@@ -29,9 +30,9 @@ fn by_id(read: &dyn Read, id: &str) -> Result<Option<ApiCall>, StoreError> {
     if !known.has(read, &ring[..SCOPE_BYTES])? {
         return Ok(None);
     }
-    let Some(key) = calls::find(read, &ring)? else { return Ok(None) };
+    let Some(key) = call_rings::find(read, &ring)? else { return Ok(None) };
     let Some(row) = read.get(Tree::Calls, &key)? else { return Ok(None) };
-    let call: ApiCall = from_json(calls::WHAT, &row)?;
+    let call = calls::read(&ring, &row)?;
     Ok(Some(call).filter(|call| call.id == id))
 }
 
@@ -71,9 +72,12 @@ fn keys_of_scopes(
 ) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut found = Vec::new();
     for scope in scopes {
-        for row in read.prefix(Tree::CallRings, &scope.0).take(LOOKED_AT_MAX - found.len()) {
-            let (ring, _) = row?;
-            found.extend(calls::find(read, &ring)?);
+        for row in read.prefix(Tree::CallRings, &scope.0) {
+            if found.len() >= LOOKED_AT_MAX {
+                break;
+            }
+            let (ring, row) = row?;
+            found.extend(call_rings::keys_of(&ring, &row)?);
         }
     }
     let span = span(workspace, query);
@@ -122,9 +126,9 @@ fn list(read: &dyn Read, workspace: WorkspaceId, query: &ApiCallQuery) -> Result
             break;
         }
         let (key, row) = row?;
-        let scope = key.len().checked_sub(RING_BYTES).and_then(|start| key.get(start..start + SCOPE_BYTES));
-        let call: ApiCall = from_json(calls::WHAT, &row)?;
-        if matches(query, &call) && known.has(read, scope.ok_or_else(|| damaged(calls::WHAT))?)? {
+        let ring = key.last_chunk::<RING_BYTES>().ok_or_else(|| damaged(calls::WHAT))?;
+        let call = calls::read(ring, &row)?;
+        if matches(query, &call) && known.has(read, &ring[..SCOPE_BYTES])? {
             if passed < query.offset {
                 passed += 1;
             } else {

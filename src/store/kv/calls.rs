@@ -1,14 +1,15 @@
 //! Rows of the audit trail: two rings per webhook, feed or connection, one of successes and one of failures.
 //!
-//! The row itself stands by workspace and time, so that a list is one scan. A ring's row says where it stands, and the
-//! counters say where the rings begin and end. The counters also say that the scope still exists: without them its rows
-//! are found by nobody, until they are cleaned up.
+//! The row itself stands by workspace and time, so that a list is one scan. The rings say where it stands
+//! (`call_rings.rs`), and the counters where they begin and end. The counters also say that the scope still exists:
+//! without them its rows are found by nobody, until they are cleaned up.
 
+use super::call_rings::{self, RING_BYTES, RingKey};
 use super::engine::{Read, Scan, Span, Tree, Value};
 use super::keys::{self, Grave, ID_BYTES, TIME_BYTES};
-use super::rows::{Reader, Writer, damaged, from_json, to_json};
+use super::rows::{Reader, Writer, from_json, to_json};
 use super::txn::Txn;
-use crate::ids::{ConnectionId, FeedId, WebhookId, WorkspaceId};
+use crate::ids::{ConnectionId, FeedId, WebhookId};
 use crate::store::{ApiCall, StoreError};
 use chrono::{DateTime, Utc};
 
@@ -16,8 +17,6 @@ pub(super) const WHAT: &str = "api call";
 pub(super) const FORMAT: u8 = 1;
 /// Bytes of a scope.
 pub(super) const SCOPE_BYTES: usize = 1 + ID_BYTES;
-/// Bytes of a ring's key: scope, class, sequence.
-pub(super) const RING_BYTES: usize = SCOPE_BYTES + 1 + 8;
 /// Rows beyond the bound that one new row drives out, after the bound was lowered.
 const DRIVEN_OUT_MAX: u64 = 4;
 
@@ -94,35 +93,25 @@ pub(super) fn counters(read: &dyn Read, scope: Scope) -> Result<Option<Counters>
     read.get(Tree::CallCounters, &scope.0)?.map(|row| Counters::decode(&row)).transpose()
 }
 
-/// The key of a row, from where its ring's row says it stands.
-pub(super) fn row_key(place: &[u8], ring: &[u8]) -> Vec<u8> {
-    [place, ring].concat()
-}
-
-fn ring_key(scope: Scope, class: u8, sequence: u64) -> Vec<u8> {
-    [&scope.0[..], &[class], &sequence.to_be_bytes()].concat()
-}
-
-fn place(workspace: WorkspaceId, at: DateTime<Utc>) -> Vec<u8> {
-    [&workspace.as_bytes()[..], &keys::time(at)].concat()
-}
-
-/// Where the row of a ring's row stands.
-pub(super) fn find(read: &dyn Read, ring: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(row) = read.get(Tree::CallRings, ring)? else { return Ok(None) };
-    Reader::new(WHAT, FORMAT, &row).map(|row| Some(row_key(row.rest(), ring)))
-}
-
 /// The id of a row: scope, time of making, and the rest of its ring's key.
-fn id(ring: &[u8], at: DateTime<Utc>) -> String {
+fn id(ring: &RingKey, at: DateTime<Utc>) -> String {
     let (scope, rest) = ring.split_at(SCOPE_BYTES);
     hex::encode([scope, &keys::time(at), rest].concat())
 }
 
+/// A row, with its id.
+pub(super) fn read(ring: &RingKey, row: &[u8]) -> Result<ApiCall, StoreError> {
+    let mut call: ApiCall = from_json(WHAT, row)?;
+    if call.id.is_empty() {
+        call.id = id(ring, call.at);
+    }
+    Ok(call)
+}
+
 /// The ring's key that an id names; none where it is no such id.
-pub(super) fn ring_of_id(id: &str) -> Option<Vec<u8>> {
+pub(super) fn ring_of_id(id: &str) -> Option<RingKey> {
     let bytes = hex::decode(id).ok().filter(|bytes| bytes.len() == RING_BYTES + TIME_BYTES)?;
-    Some([&bytes[..SCOPE_BYTES], &bytes[SCOPE_BYTES + TIME_BYTES..]].concat())
+    [&bytes[..SCOPE_BYTES], &bytes[SCOPE_BYTES + TIME_BYTES..]].concat().try_into().ok()
 }
 
 /// Adds a row.
@@ -138,11 +127,13 @@ pub(super) fn record(txn: &mut Txn<'_>, scope: Scope, call: ApiCall, fold: Fold)
         true => (1, txn.limits().calls_failed_max),
     };
     let ring = &mut counters.rings[usize::from(class)];
-    add(txn, ring_key(scope, class, ring.next), call)?;
+    add(txn, &call_rings::key(scope, class, ring.next), &call)?;
     ring.next += 1;
     for _ in 0..DRIVEN_OUT_MAX {
         if ring.next - ring.first > max {
-            remove(txn, &ring_key(scope, class, ring.first))?;
+            if let Some(key) = call_rings::drive_out(txn, &call_rings::key(scope, class, ring.first))? {
+                txn.remove(Tree::Calls, key);
+            }
             ring.first += 1;
         }
     }
@@ -150,36 +141,24 @@ pub(super) fn record(txn: &mut Txn<'_>, scope: Scope, call: ApiCall, fold: Fold)
     Ok(())
 }
 
-fn add(txn: &mut Txn<'_>, ring: Vec<u8>, mut call: ApiCall) -> Result<(), StoreError> {
-    if call.id.is_empty() {
-        call.id = id(&ring, call.at);
-    }
-    let place = place(call.workspace_id, call.at);
-    txn.put(Tree::Calls, row_key(&place, &ring), to_json(WHAT, &call)?);
-    let mut row = Writer::new(FORMAT);
-    row.raw(&place);
-    txn.put(Tree::CallRings, ring, row.finish());
-    Ok(())
-}
-
-fn remove(txn: &mut Txn<'_>, ring: &[u8]) -> Result<(), StoreError> {
-    if let Some(key) = find(txn, ring)? {
-        txn.remove(Tree::Calls, key);
-        txn.remove(Tree::CallRings, ring);
-    }
+/// Its id is kept only where its key does not tell it.
+fn add(txn: &mut Txn<'_>, ring: &RingKey, call: &ApiCall) -> Result<(), StoreError> {
+    let key = call_rings::add(txn, ring, call.workspace_id, call.at)?;
+    txn.put(Tree::Calls, key, to_json(WHAT, call)?);
     Ok(())
 }
 
 /// Folds an empty run into the scope's last row: it moves to the new time, its count grows, its id stays.
 fn fold_into(txn: &mut Txn<'_>, scope: Scope, counters: Counters, call: &ApiCall) -> Result<bool, StoreError> {
     let Some(sequence) = counters.rings[0].next.checked_sub(1) else { return Ok(false) };
-    let ring = ring_key(scope, 0, sequence);
-    let Some(key) = find(txn, &ring)? else { return Ok(false) };
-    let row = txn.get(Tree::Calls, &key)?.ok_or_else(|| damaged(WHAT))?;
-    let known: ApiCall = from_json(WHAT, &row)?;
+    let ring = call_rings::key(scope, 0, sequence);
+    let Some(key) = call_rings::find(txn, &ring)? else { return Ok(false) };
+    let Some(row) = txn.get(Tree::Calls, &key)? else { return Ok(false) };
+    let known = read(&ring, &row)?;
     txn.remove(Tree::Calls, key);
+    call_rings::forget_single(txn, &ring)?;
     let folded = ApiCall { id: known.id, count: known.count + call.count, ..call.clone() };
-    add(txn, ring, folded)?;
+    add(txn, &ring, &folded)?;
     Ok(true)
 }
 
@@ -197,8 +176,8 @@ pub(super) fn forget_before(txn: &mut Txn<'_>, before: DateTime<Utc>, rows_max: 
     }
     for key in &old {
         // Behind workspace and time stands the key of the ring's row.
-        if let Some(ring) = key.get(ID_BYTES + TIME_BYTES..) {
-            txn.remove(Tree::CallRings, ring);
+        if let Some(ring) = key.get(ID_BYTES + TIME_BYTES..).and_then(|ring| ring.try_into().ok()) {
+            call_rings::forget_before(txn, ring, before)?;
         }
         txn.remove(Tree::Calls, &**key);
     }
@@ -211,10 +190,18 @@ pub(super) fn forget(txn: &mut Txn<'_>, scope: Scope) {
     txn.put(Tree::Graves, Grave::Calls.key(&scope.0), &[]);
 }
 
-/// Removes rows of a forgotten scope, and answers how many.
+/// Removes rows of a forgotten scope, and answers how many: a few more than asked for, where they go together.
 pub(super) fn clean(txn: &mut Txn<'_>, scope: &[u8], rows_max: usize) -> Result<usize, StoreError> {
-    let rings = txn.prefix(Tree::CallRings, scope).take(rows_max).map(|row| row.map(|(key, _)| key));
-    let rings = rings.collect::<Result<Vec<_>, _>>()?;
-    rings.iter().try_for_each(|ring| remove(txn, ring))?;
-    Ok(rings.len())
+    let (mut rings, mut rows) = (Vec::new(), Vec::new());
+    for ring in txn.prefix(Tree::CallRings, scope) {
+        if rings.len() + rows.len() >= rows_max {
+            break;
+        }
+        let (key, row) = ring?;
+        rows.extend(call_rings::keys_of(&key, &row)?);
+        rings.push(key);
+    }
+    rows.iter().for_each(|key| txn.remove(Tree::Calls, key.as_slice()));
+    rings.iter().for_each(|key| txn.remove(Tree::CallRings, &**key));
+    Ok(rings.len() + rows.len())
 }

@@ -11,7 +11,7 @@ use super::{Domain, Pace, Units, behind, destinations, feeds, insights, leases, 
 use crate::ids::WebhookId;
 use crate::store::{
     ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, ListingJob, Notification, NotificationEvent,
-    Outcome, Position, ShardId, Skip, StoreError, Stream, Wake, WebhookHealth,
+    Outcome, Position, ShardId, Skip, Standing, StoreError, Stream, Wake, WebhookHealth,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -82,6 +82,16 @@ fn place(read: &dyn Read, state: &DeliveryState, stream: Stream) -> Result<Optio
         Stream::Live => Ok(Some(state.position)),
         Stream::Listing(job) => Ok(listings::job(read, job)?.filter(ListingJob::is_open).map(|job| job.position)),
     }
+}
+
+fn standing(read: &dyn Read, webhook: WebhookId) -> Result<Option<Standing>, StoreError> {
+    let Some(Delivery { is_resting, state, .. }) = delivery_row::delivery(read, webhook)? else { return Ok(None) };
+    let revision = match webhooks::revision(read, webhook)? {
+        Some(revision) => Some(revision),
+        None => destinations::served_as(read, webhook)?.map(|row| row.revision),
+    };
+    let held_from = state.beside.and_then(|beside| beside.held_from);
+    Ok(revision.map(|revision| Standing { revision, is_resting, held_from }))
 }
 
 fn skip(txn: &mut Txn<'_>, skip: Skip) -> Result<(), StoreError> {
@@ -226,6 +236,10 @@ impl<U: Units> Deliveries for U {
     async fn delivery(&self, webhook: WebhookId) -> Result<Option<DeliveryState>, StoreError> {
         let delivery = self.read(|read| delivery_row::delivery(read, webhook)).await?;
         Ok(delivery.map(|Delivery { state, .. }| state))
+    }
+
+    async fn standing(&self, webhook: WebhookId) -> Result<Option<Standing>, StoreError> {
+        self.read(|read| standing(read, webhook)).await
     }
 
     async fn finish_attempt(&self, attempt: AttemptFinish) -> Result<(), StoreError> {

@@ -67,7 +67,7 @@ trees! {
     Replays "replays",
     /// workspace, time, scope, class, sequence -> JSON
     Calls "calls",
-    /// scope, class, sequence -> workspace and time, which find the row in `calls`
+    /// scope, class, sequence -> workspace and times, which find sixteen rows in `calls`
     CallRings "call_rings",
     /// scope -> where its rings begin and end
     CallCounters "call_counters",

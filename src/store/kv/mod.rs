@@ -9,6 +9,7 @@
 mod arrivals;
 mod audit;
 mod behind;
+mod call_rings;
 mod calls;
 mod cleaning;
 mod connections;
@@ -21,6 +22,7 @@ pub(crate) mod engine;
 mod feeds;
 mod head;
 mod health;
+pub(crate) mod inbox;
 mod insight_row;
 mod insights;
 mod kept;

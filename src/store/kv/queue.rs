@@ -1,21 +1,13 @@
 //! The queue in front of a committer: units of work that wait, and for how long they may wait for company.
-//!
-//! A barrier serves many units: an answer that nobody is in a hurry for causes none of its own for a while.
 
 use super::domain::Domain;
+use super::inbox::Inbox;
 use super::txn::Txn;
 use crate::limits::StoreLimits;
 use crate::store::StoreError;
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-
-/// Units of one group.
-const UNITS_MAX: usize = 1_024;
-/// Units in no hurry that make a group by themselves.
-const LAZY_MAX: usize = 256;
 
 /// How long a unit of work may wait for company.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +33,6 @@ impl Pace {
 /// A unit of work that waits for its turn. It may be run several times; the last run counts.
 pub(crate) struct Unit {
     pub(crate) domain: Domain,
-    pace: Pace,
     asked_at: Instant,
     work: Box<dyn Work>,
 }
@@ -96,18 +87,28 @@ fn ended() -> StoreError {
     StoreError::Unavailable("it has been closed".into())
 }
 
-/// Where units are put.
+/// Where units are put. Who takes them from its inbox learns when there will be no more.
 pub(crate) struct Queue {
-    sender: SyncSender<Unit>,
+    inbox: Arc<Inbox<Unit>>,
     permits: Arc<Semaphore>,
+    limits: StoreLimits,
 }
 
 impl Queue {
-    /// A queue of `store.queue_max` places, and its other end.
-    pub(crate) fn new(limits: &StoreLimits) -> (Self, Inbox) {
-        let (sender, receiver) = sync_channel(limits.queue_max);
-        let inbox = Inbox { receiver, limits: limits.clone() };
-        (Queue { sender, permits: Arc::new(Semaphore::new(limits.queue_max)) }, inbox)
+    /// A queue of `store.queue_max` places.
+    pub(crate) fn new(limits: &StoreLimits) -> Self {
+        let permits = Arc::new(Semaphore::new(limits.queue_max));
+        Queue { inbox: Arc::new(Inbox::new()), permits, limits: limits.clone() }
+    }
+
+    /// Where its units are taken from.
+    pub(crate) fn inbox(&self) -> Arc<Inbox<Unit>> {
+        self.inbox.clone()
+    }
+
+    /// Takes no more units. What waits is still worked on.
+    pub(crate) fn close(&self) {
+        self.inbox.close();
     }
 
     /// Puts a unit into the queue and waits until it is durable. While there is room, it is in the queue when this is
@@ -125,42 +126,8 @@ impl Queue {
         };
         let (sender, answer) = oneshot::channel();
         let work = Box::new(Asked { work, result: None, answer: sender, _permit: permit });
-        // There are as many places as permits, so that this neither waits nor finds the queue full.
-        self.sender.try_send(Unit { domain, pace, asked_at: Instant::now(), work }).map_err(|_| ended())?;
+        let unit = Unit { domain, asked_at: Instant::now(), work };
+        self.inbox.add(unit, pace.linger(&self.limits)).map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
-    }
-}
-
-/// Where units are taken from.
-pub(crate) struct Inbox {
-    receiver: Receiver<Unit>,
-    limits: StoreLimits,
-}
-
-impl Inbox {
-    /// Waits for units, and for the company that each of them allows; false at the end.
-    pub(crate) fn gather(&self, group: &mut VecDeque<Unit>) -> bool {
-        let mut until: Option<Instant> = None;
-        while group.len() < LAZY_MAX {
-            let next = match until {
-                None => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(until) => self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())),
-            };
-            match next {
-                Ok(unit) if unit.pace == Pace::Now => {
-                    group.push_back(unit);
-                    break;
-                }
-                Ok(unit) => {
-                    let latest = Instant::now() + unit.pace.linger(&self.limits);
-                    until = Some(until.map_or(latest, |until| until.min(latest)));
-                    group.push_back(unit);
-                }
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return !group.is_empty(),
-            }
-        }
-        group.extend(self.receiver.try_iter().take(UNITS_MAX.saturating_sub(group.len())));
-        true
     }
 }

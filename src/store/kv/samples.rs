@@ -3,7 +3,7 @@
 //! `samples/v1.txt` holds a line for each kind: its name, then JSON, or hexadecimal for compact rows; `v2.txt` the kinds
 //! that have a second format, and so on. They are never changed.
 
-use super::calls::{Counters, Ring};
+use super::calls::{Counters, Ring, Scope};
 use super::delivery_row::Delivery;
 use super::engine::{MemoryEngine, Read, Tree, Value};
 use super::head::Head;
@@ -11,7 +11,7 @@ use super::leaf::{self, Known};
 use super::leases::{Held, Life};
 use super::marks::Marks;
 use super::txn::Txn;
-use super::{calls, insight_row, keys, leases, pages, progress, rows, sweeps, workspaces};
+use super::{call_rings, insight_row, keys, leases, pages, progress, rows, sweeps, workspaces};
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
@@ -29,6 +29,7 @@ const KEPT: &str = include_str!("samples/v1.txt");
 const KEPT_2: &str = include_str!("samples/v2.txt");
 const KEPT_3: &str = include_str!("samples/v3.txt");
 const KEPT_4: &str = include_str!("samples/v4.txt");
+const KEPT_5: &str = include_str!("samples/v5.txt");
 
 fn at() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 5_000_000).unwrap()
@@ -292,7 +293,55 @@ fn rows_that_are_read_in_place_of_version_1_are_read() {
     assert_eq!(leases::pause(&txn, "github/1"), Ok(Some(Pause { until: at(), length_ms: 86_400_000 })));
     txn.put(Tree::Meta, b"store_key", kept("store_key"));
     assert_eq!(workspaces::store_key(&mut txn, [0; 32]), Ok([8; 32]));
-    txn.put(Tree::CallRings, b"ring", kept("call_ring"));
-    let place = [&[1; 12][..], &keys::time(at()), b"ring"].concat();
-    assert_eq!(calls::find(&txn, b"ring"), Ok(Some(place)));
+    // Places of single rows: one that begins a part, and one in the midst of it.
+    for sequence in [16, 19] {
+        let ring = call_rings::key(Scope::webhook(WebhookId::from_bytes([3; 12])), 0, sequence);
+        txn.put(Tree::CallRings, ring, kept("call_ring"));
+        let key = [&[1; 12][..], &keys::time(at()), &ring].concat();
+        assert_eq!(call_rings::find(&txn, &ring), Ok(Some(key.clone())));
+        let keys: Vec<_> = call_rings::keys_of(&ring, &kept("call_ring")).unwrap().collect();
+        assert_eq!(keys, [key]);
+    }
+}
+
+/// Rings that an older build began go on: rows are found, folded into and driven out whichever build wrote them.
+#[test]
+fn rings_of_format_1_go_on() {
+    let (engine, limits) = (MemoryEngine::default(), StoreLimits::default());
+    let mut txn = Txn::new(&engine, &limits);
+    let (scope, workspace) = (Scope::webhook(WebhookId::from_bytes([3; 12])), WorkspaceId::from_bytes([1; 12]));
+    let ring = |sequence| call_rings::key(scope, 0, sequence);
+    for sequence in 14..19 {
+        txn.put(Tree::CallRings, ring(sequence), kept("call_ring"));
+    }
+    let key = |sequence: u64, at| [&[1; 12][..], &keys::time(at), &ring(sequence)].concat();
+    let later = at() + chrono::TimeDelta::seconds(1);
+    for sequence in 18..33 {
+        // 18 is the one that was there last: it is folded into.
+        assert_eq!(call_rings::add(&mut txn, &ring(sequence), workspace, later), Ok(key(sequence, later)));
+        call_rings::forget_single(&mut txn, &ring(sequence)).unwrap();
+    }
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    for row in txn.prefix(Tree::CallRings, &scope.0) {
+        let (ring, row) = row.unwrap();
+        found.extend(call_rings::keys_of(&ring, &row).unwrap());
+    }
+    let expected = |sequence| key(sequence, if sequence < 18 { at() } else { later });
+    found.sort();
+    let mut all: Vec<_> = (14..33).map(expected).collect();
+    all.sort();
+    assert_eq!(found, all);
+    for sequence in 14..33 {
+        assert_eq!(call_rings::find(&txn, &ring(sequence)), Ok(Some(expected(sequence))), "{sequence}");
+        assert_eq!(call_rings::drive_out(&mut txn, &ring(sequence)), Ok(Some(expected(sequence))), "{sequence}");
+    }
+    let left: Vec<_> = txn.prefix(Tree::CallRings, &scope.0).map(|row| row.unwrap().0).collect();
+    assert_eq!(left, [ring(32).to_vec()], "parts go with their last row");
+}
+
+#[test]
+fn parts_of_rings_are_read() {
+    let times = vec![keys::time(at()), [255; 12], keys::time(at())];
+    let part = call_rings::Part { workspace: WorkspaceId::from_bytes([1; 12]), times };
+    compact_in(KEPT_5, "call_ring", &part, &part.encode(), call_rings::Part::decode);
 }

@@ -18,6 +18,9 @@ mod tls;
 mod wakes;
 mod writing;
 
+#[cfg(test)]
+mod tests;
+
 pub use endpoint::{PostgresOptions, WrongUrl};
 
 use super::kv::engine::Read;
@@ -113,7 +116,7 @@ impl Database {
 /// A store in PostgreSQL.
 pub struct PostgresStore {
     database: Database,
-    /// One for each writer; none only while it is dropped.
+    /// One for each writer.
     queues: Vec<Queue>,
     writers: Vec<JoinHandle<()>>,
     wakes: broadcast::Sender<Wake>,
@@ -171,8 +174,9 @@ impl PostgresStore {
     }
 
     fn start_writer(&mut self, number: usize, limits: &StoreLimits) -> Result<(), StoreError> {
-        let (queue, inbox) = Queue::new(limits);
-        let writer = Writer::new(self.database.clone(), inbox, self.wakes.clone(), limits.clone(), Handle::current());
+        let queue = Queue::new(limits);
+        let writer =
+            Writer::new(self.database.clone(), queue.inbox(), self.wakes.clone(), limits.clone(), Handle::current());
         let thread = std::thread::Builder::new().name(format!("store-writer-{number}"));
         let thread = thread.spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("a thread cannot be started: {error}")))?;
@@ -212,7 +216,7 @@ impl Drop for PostgresStore {
     /// Waits until what was asked for is durable, or given up.
     fn drop(&mut self) {
         self.stop.cancel();
-        self.queues.clear();
+        self.queues.iter().for_each(Queue::close);
         let writers = std::mem::take(&mut self.writers);
         let join = move || {
             for writer in writers {

@@ -13,11 +13,13 @@ use crate::limits::StoreLimits;
 use crate::store::Wake;
 use crate::store::kv::Domain;
 use crate::store::kv::engine::{Batch, Tree, Value};
-use crate::store::kv::queue::{Inbox, Unit};
+use crate::store::kv::inbox::Inbox;
+use crate::store::kv::queue::Unit;
 use crate::store::kv::txn::Txn;
 use deadpool_postgres::Client;
 use futures_util::future::try_join_all;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
@@ -49,7 +51,7 @@ struct Ran {
 /// Owns a connection, and the writes of some shards.
 pub(super) struct Writer {
     database: Database,
-    inbox: Inbox,
+    inbox: Arc<Inbox<Unit>>,
     wakes: broadcast::Sender<Wake>,
     limits: StoreLimits,
     handle: Handle,
@@ -59,7 +61,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         database: Database,
-        inbox: Inbox,
+        inbox: Arc<Inbox<Unit>>,
         wakes: broadcast::Sender<Wake>,
         limits: StoreLimits,
         handle: Handle,
@@ -69,8 +71,8 @@ impl Writer {
 
     /// Works until nobody can ask for anything any more.
     pub(super) fn run(mut self) {
-        let mut group = VecDeque::new();
-        while self.inbox.gather(&mut group) {
+        while let Some(group) = self.inbox.take() {
+            let mut group = VecDeque::from(group);
             while !group.is_empty() {
                 self.commit(&mut group);
             }

@@ -1,14 +1,17 @@
 //! The committer: one thread that gathers units of work, runs them, and makes them durable together.
 //!
 //! gather -> run each unit in one transaction -> sled's transaction -> flush -> sync the file -> answer all
+//!
+//! Work waits for company as long as its pace allows ([`crate::store::kv::inbox`]), so that a barrier serves many: an
+//! answer that nobody is in a hurry for causes none of its own for a while.
 
 use super::engine::SledEngine;
 use crate::limits::StoreLimits;
-use crate::store::kv::queue::{Inbox, Unit};
+use crate::store::kv::inbox::Inbox;
+use crate::store::kv::queue::Unit;
 use crate::store::kv::txn::Txn;
 use crate::store::kv::void_leases;
 use crate::store::{StoreError, Wake};
-use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -21,7 +24,7 @@ const BYTES_MAX: usize = 16 << 20;
 pub(super) struct Committer {
     engine: Arc<SledEngine>,
     file: File,
-    inbox: Inbox,
+    inbox: Arc<Inbox<Unit>>,
     wakes: broadcast::Sender<Wake>,
     limits: StoreLimits,
 }
@@ -30,7 +33,7 @@ impl Committer {
     pub(super) fn new(
         engine: Arc<SledEngine>,
         file: File,
-        inbox: Inbox,
+        inbox: Arc<Inbox<Unit>>,
         wakes: broadcast::Sender<Wake>,
         limits: StoreLimits,
     ) -> Self {
@@ -47,22 +50,22 @@ impl Committer {
 
     /// Works until nobody can ask for anything any more.
     pub(super) fn run(mut self) {
-        let alarm = Alarm(self.engine.clone());
-        let mut group = VecDeque::new();
-        while self.inbox.gather(&mut group) {
-            self.commit(&mut group);
+        let alarm = Alarm { engine: self.engine.clone(), inbox: self.inbox.clone() };
+        while let Some(group) = self.inbox.take() {
+            self.commit(group);
         }
         drop(alarm);
     }
 
-    fn commit(&mut self, group: &mut VecDeque<Unit>) {
+    fn commit(&mut self, group: Vec<Unit>) {
         let engine = self.engine.clone();
-        while !group.is_empty() {
+        let mut units = group.into_iter().peekable();
+        while units.peek().is_some() {
             let mut txn = Txn::new(&*engine, &self.limits);
             let mut done = Vec::new();
             while txn.len() < ROWS_MAX
                 && txn.bytes() < BYTES_MAX
-                && let Some(mut unit) = group.pop_front()
+                && let Some(mut unit) = units.next()
             {
                 unit.run(&mut txn);
                 done.push(unit);
@@ -91,12 +94,18 @@ impl Committer {
 }
 
 /// Notes it if the committer panics: no write would ever be answered again.
-struct Alarm(Arc<SledEngine>);
+struct Alarm {
+    engine: Arc<SledEngine>,
+    inbox: Arc<Inbox<Unit>>,
+}
 
 impl Drop for Alarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail(&"the store's committer has panicked");
+            self.engine.fail(&"the store's committer has panicked");
+            self.inbox.close();
+            // Whoever waits for an answer of these learns that there is none.
+            while self.inbox.take().is_some() {}
         }
     }
 }
