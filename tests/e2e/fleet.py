@@ -40,18 +40,14 @@ TTL_S = 4.0
 # What a node looks at leases by: others' every third of their life.
 LOOK_S = TTL_S / 3
 # What the next poll, delivery or retry takes on a machine that is busy, and reading what was won.
-SLACK_S = INTERVAL_S + 3.0
+SLACK_S = INTERVAL_S + 6.0
 # A node's work is another's after its leases have run out, and the other has looked.
 TAKEOVER_S = TTL_S + LOOK_S + SLACK_S
-# A node that leaves gives its work back: the others need only look.
-HANDOVER_S = LOOK_S + SLACK_S
-# A node that has its database again says so within a look, or a try to connect.
-BACK_S = LOOK_S + SLACK_S
 
 SETTINGS = {
     "ANYHOOK_MASTER_KEY": "ZmxlZXQtc3VpdGUtbWFzdGVyLWtleS0zMi1ieXRlcyE=",
     "ANYHOOK_STORE_LEASE_TTL_MS": round(TTL_S * 1000),
-    "ANYHOOK_STORE_STATEMENT_TIMEOUT_MS": "1500",
+    "ANYHOOK_STORE_STATEMENT_TIMEOUT_MS": "2500",
     "ANYHOOK_STORE_CONNECT_TIMEOUT_MS": "1000",
     "ANYHOOK_STORE_WRITE_DEADLINE_MS": "4000",
     "ANYHOOK_DELIVER_ATTEMPT_DEADLINE_MS": "1500",
@@ -190,8 +186,6 @@ def wait_for_all(run, within_s):
     keys += [("deliver", made.name) for made in run.hooks if made.event == "updated"]
     missing = lambda: [key for key in keys if run.seen.first(key, since) is None]
     wait_until(lambda: not missing(), "all is polled and delivered again", within_s, lambda: (missing(), logs(run, 8)))
-    at = sorted((run.seen.first(key, since) - since, key) for key in keys)
-    print("DBG", [(round(t,1), k) for t, k in at[-6:]], flush=True)
     return time.monotonic() - since
 
 
@@ -254,12 +248,13 @@ def test_nodes_join_and_leave(run):
         leaving = run.chance.choice(run.fleet.nodes[:2])
         work, pid = busy_work(run, leaving), pid_of(leaving)
         leaving.stop()
-        left += wait_for_takeover(run, pid, work, time.monotonic(), HANDOVER_S)
+        left += wait_for_takeover(run, pid, work, time.monotonic(), TAKEOVER_S)
         leaving.start()
         run.fleet.nodes.remove(node)
         node.stop()
     figure("one that joins works after", joined)
     figure("what one that leaves did is done after", left)
+    check(statistics.median(left) < TTL_S, "what a node gave back was waited for as long as if it had been killed")
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ fn read(word: &str) -> Option<Wake> {
 pub(super) async fn listen(database: Database, wakes: broadcast::Sender<Wake>, stop: CancellationToken) {
     let mut wait = Duration::from_millis(50);
     loop {
-        let heard = stop.run_until_cancelled(hear(&database, &wakes)).await;
+        let heard = stop.run_until_cancelled(Box::pin(hear(&database, &wakes))).await;
         let Some(result) = heard else { return };
         match result {
             // It had been listening.

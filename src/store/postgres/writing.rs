@@ -80,6 +80,7 @@ impl Writer {
     }
 
     /// Commits the first units of a group, or gives all of it up once it has been tried for long enough.
+    #[allow(clippy::disallowed_methods)] // the thread is the writer's own, and what it waits for keeps no simulated time
     fn commit(&mut self, group: &mut VecDeque<Unit>) {
         let give_up = Instant::now() + Duration::from_millis(self.limits.write_deadline_ms);
         let mut wait = Duration::from_millis(5);
