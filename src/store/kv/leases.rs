@@ -112,6 +112,24 @@ fn held(read: &dyn Read, duty: Duty, shard: ShardId) -> Result<Held, StoreError>
     row.map_or(Ok(Held::default()), |row| Held::decode(&row))
 }
 
+/// All rows of leases, read together: each on its own would be a way to the database and back.
+struct Holdings(BTreeMap<Vec<u8>, Held>);
+
+impl Holdings {
+    fn read(read: &dyn Read) -> Result<Self, StoreError> {
+        let rows = read.prefix(Tree::Leases, &[]).map(|row| {
+            let (key, row) = row?;
+            Ok((key.to_vec(), Held::decode(&row)?))
+        });
+        rows.collect::<Result<_, _>>().map(Holdings)
+    }
+
+    fn of(&self, duty: Duty, shard: ShardId) -> Held {
+        let row = self.0.get(&keys::lease(duty, shard)[..]).or_else(|| self.0.get(&keys::shard(shard)[..]));
+        row.copied().unwrap_or_default()
+    }
+}
+
 fn keep(txn: &mut Txn<'_>, duty: Duty, shard: ShardId, held: Held) {
     txn.put(Tree::Leases, keys::lease(duty, shard), held.encode());
 }
@@ -143,9 +161,10 @@ fn heartbeat(txn: &mut Txn<'_>, node: NodeId, life: Life, now: DateTime<Utc>) ->
         txn.remove(Tree::Nodes, id.as_bytes().to_vec());
     }
     nodes.retain(|_, life| life.is_alive(now));
+    let holdings = Holdings::read(txn)?;
     let mut answer = Heartbeat::default();
     for (duty, shard) in all() {
-        let Held { epoch, by } = held(txn, duty, shard)?;
+        let Held { epoch, by } = holdings.of(duty, shard);
         match by {
             Some(holder) if holder == node => answer.held.push(Fence { duty, shard, epoch }),
             Some(holder) if nodes.contains_key(&holder) => {}
@@ -170,9 +189,10 @@ fn take(
     lock(txn, shards.iter().map(|(_, shard)| *shard))?;
     let lives = lives(txn)?;
     let is_alive = |node: NodeId| lives.get(&node).is_some_and(|life| life.is_alive(now));
+    let holdings = Holdings::read(txn)?;
     let mut taken = Vec::with_capacity(shards.len());
     for &(duty, shard) in shards {
-        let Held { mut epoch, by } = held(txn, duty, shard)?;
+        let Held { mut epoch, by } = holdings.of(duty, shard);
         if by.is_some_and(|holder| holder != node && is_alive(holder)) {
             continue;
         }
@@ -187,8 +207,9 @@ fn take(
 
 fn give(txn: &mut Txn<'_>, fences: &BTreeSet<Fence>) -> Result<(), StoreError> {
     lock(txn, fences.iter().map(|fence| fence.shard))?;
+    let holdings = Holdings::read(txn)?;
     for &Fence { duty, shard, epoch } in fences {
-        let held = held(txn, duty, shard)?;
+        let held = holdings.of(duty, shard);
         if held.epoch == epoch && held.by.is_some() {
             release(txn, duty, shard, held);
         }
@@ -199,8 +220,9 @@ fn give(txn: &mut Txn<'_>, fences: &BTreeSet<Fence>) -> Result<(), StoreError> {
 /// Ends the lives of a node, or of all nodes, and with them their leases. The fences are void from then on.
 fn leave(txn: &mut Txn<'_>, node: Option<NodeId>) -> Result<(), StoreError> {
     let mut own = Vec::new();
+    let holdings = Holdings::read(txn)?;
     for (duty, shard) in all() {
-        let held = held(txn, duty, shard)?;
+        let held = holdings.of(duty, shard);
         own.extend(held.by.is_some_and(|by| node.is_none_or(|node| node == by)).then_some((duty, shard, held)));
     }
     lock(txn, own.iter().map(|(_, shard, _)| *shard))?;
