@@ -1,9 +1,10 @@
 #!/bin/bash
 # All tests, on a Debian machine that has Rust: installs what they need, then formatting, lints, the Rust tests, and the
-# end-to-end suites against a real WordPress, Redmine, Kinto, Radicale and Backlot, the official SDKs, and Chromium.
+# end-to-end suites against a real WordPress, Redmine, Kinto, Radicale and Backlot, the official SDKs, Chromium, and
+# several nodes on one PostgreSQL.
 #
 #   ./test.sh                      everything
-#   ./test.sh rust                 formatting, lints and cargo's tests
+#   ./test.sh rust                 formatting, lints and cargo's tests; those of PostgreSQL where Debian's or DATABASE_URL is
 #   ./test.sh e2e [SUITE...]       the end-to-end suites, or those named (tests/e2e/SUITE.py)
 #
 # Root, or sudo, is needed only where packages are missing. Everything else stays in target/, tests/sdk/node_modules and
@@ -21,6 +22,8 @@ PACKAGES=(
     redmine redmine-sqlite ruby-sqlite3 thin
     # The dashboard is looked at with it.
     chromium chromium-driver
+    # The store that nodes share, and clocks that are apart.
+    postgresql faketime
 )
 
 step() { printf '\n== %s\n' "$*"; }
@@ -88,8 +91,13 @@ rust_tests() {
     cargo fmt --all --check
     step 'cargo clippy'
     cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-    step 'cargo test'
-    cargo test --workspace --locked --quiet
+    if [ -n "${DATABASE_URL-}" ] || ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1; then
+        step 'cargo test, with PostgreSQL'
+        tests/with_postgres.sh cargo test --workspace --locked --quiet -- --include-ignored
+    else
+        step 'cargo test, without what needs PostgreSQL: apt-get install postgresql, or set DATABASE_URL'
+        cargo test --workspace --locked --quiet
+    fi
 }
 
 e2e_tests() {

@@ -363,3 +363,16 @@ async fn what_is_paused_waits() {
     assert_eq!(over(&world, &job, 2 * MINUTE).await.state, JobState::Done);
     assert_eq!(set(&world.ids("a", "INITIAL")).len(), 300);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_away_holds_up_a_back_fill_for_no_longer_than_that() {
+    let (world, _, webhook) = listening(1_000, "sandbox", Subscription::new("a")).await;
+    let job = world.back_fill(&webhook, WHOLE).await;
+    world.disk.be_away(true);
+    // Shorter than the node's leases last, so that it goes on trying all the while.
+    world.run_for(25 * SECOND).await;
+    world.disk.be_away(false);
+    let done = over(&world, &job, 5 * SECOND).await;
+    assert_eq!((done.state, done.records, done.tally.error), (JobState::Done, 1_000, None));
+    assert_eq!(world.feed_state(&webhook).await.failures, 0);
+}

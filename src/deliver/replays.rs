@@ -73,7 +73,9 @@ impl Runner {
                 wake = wakes.recv() => match wake {
                     Ok(Wake::WebhookChanged(webhook)) => {
                         self.held.remove(&webhook);
-                        if !matches!(shared.context.store.replay(webhook).await, Ok(Some(replay)) if replay.is_open()) {
+                        // Where it cannot be read, all are looked at.
+                        let replay = shared.context.store.replay(webhook).await;
+                        if replay.is_ok_and(|replay| replay.is_none_or(|replay| !replay.is_open())) {
                             continue;
                         }
                     }

@@ -63,7 +63,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
         }
         for (feed, shard) in shared.marks.take_due() {
             if let Err(error) = trim(&shared, feed, shard).await {
-                tracing::warn!(feed_id = %feed, %error, "a log could not be trimmed; it is tried again when it moves");
+                tracing::warn!(feed_id = %feed, %error, "a log could not be trimmed; it is tried again");
+                shared.marks.mark(feed, shard, false);
             }
         }
     }

@@ -25,6 +25,8 @@ const TASKS_MAX: usize = 8;
 const ROWS_MAX: usize = 500;
 /// The first wait before another try; it doubles, with full jitter.
 const RETRY_BASE_MS: u64 = 2_000;
+/// The wait after the store could not be read or written.
+const STORE_RETRY: Duration = Duration::from_secs(2);
 /// Tries to remove what nobody wants any more.
 const REMOVAL_TRIES_MAX: u32 = 12;
 
@@ -39,6 +41,7 @@ pub async fn run(context: Context, vendors: Arc<Vendors>, stop: CancellationToke
         queue: BTreeSet::new(),
         running: HashSet::new(),
         retries: HashMap::new(),
+        look_at: None,
         tasks: JoinSet::new(),
     };
     let mut wakes = context.store.wakes();
@@ -56,6 +59,7 @@ pub async fn run(context: Context, vendors: Arc<Vendors>, stop: CancellationToke
                 Err(error) => tracing::error!(%error, "a registration broke off"),
             },
             () = tokio::time::sleep_until(next), if !registrar.retries.is_empty() => registrar.retry_due(),
+            () = until(registrar.look_at) => registrar.look_through().await,
             wake = wakes.recv() => match wake {
                 Err(RecvError::Lagged(_)) => registrar.look_through().await,
                 Ok(wake) => registrar.woken(wake).await,
@@ -71,6 +75,14 @@ pub async fn run(context: Context, vendors: Arc<Vendors>, stop: CancellationToke
     }
 }
 
+/// Waits until then; for ever where that is never.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Registrar {
     work: Registrations,
     /// Feeds with native webhooks, or with a registration that is yet to be removed.
@@ -80,6 +92,8 @@ struct Registrar {
     queue: BTreeSet<FeedId>,
     running: HashSet<FeedId>,
     retries: HashMap<FeedId, (u32, Instant)>,
+    /// When all webhooks are looked through again, because that could not be done to the end.
+    look_at: Option<Instant>,
     tasks: JoinSet<Settled>,
 }
 
@@ -92,12 +106,19 @@ impl Registrar {
     async fn look_through(&mut self) {
         let leases = self.work.context.leases.clone();
         self.known.retain(|_, known| leases.lease(Duty::Poll, known.webhook.shard).is_some());
+        self.look_at = None;
         for shard in leases.shards(Duty::Poll) {
             if let Err(error) = self.look_through_shard(shard).await {
-                tracing::warn!(shard = shard.0, %error, "webhooks could not be looked through; a later wake will");
+                tracing::warn!(shard = shard.0, %error, "webhooks could not be looked through; they are soon again");
+                self.look_soon();
+                break;
             }
         }
         self.queue.extend(self.known.keys());
+    }
+
+    fn look_soon(&mut self) {
+        self.look_at = Some(Instant::now() + STORE_RETRY);
     }
 
     async fn look_through_shard(&mut self, shard: ShardId) -> Result<(), StoreError> {
@@ -129,7 +150,11 @@ impl Registrar {
             Wake::WebhookChanged(id) => match self.work.context.store.webhook(id).await {
                 Ok(Some(webhook)) => self.note(&webhook),
                 Ok(None) => self.queue.extend(self.feeds.remove(&id)),
-                Err(error) => tracing::warn!(webhook = %id, %error, "a changed webhook could not be read"),
+                Err(error) => {
+                    tracing::warn!(webhook = %id, %error, "a changed webhook could not be read; all are looked through");
+                    self.queue.extend(self.feeds.get(&id));
+                    self.look_soon();
+                }
             },
             Wake::ConnectionChanged(id) => {
                 let of_it = self.known.iter().filter(|(_, known)| known.connection.id == id).map(|(feed, _)| *feed);
@@ -185,7 +210,14 @@ impl Registrar {
     }
 
     fn retry_later(&mut self, feed: FeedId, is_gone: bool, error: &PollError) {
-        let tries = self.retries.get(&feed).map_or(0, |(tries, _)| *tries).saturating_add(1);
+        let known = self.retries.get(&feed).map_or(0, |(tries, _)| *tries);
+        if let PollError::Store(error) = error {
+            // The vendor has nothing to do with it: its tries stay as many.
+            tracing::warn!(%feed, error, "a webhook's registration could not be kept yet");
+            self.retries.insert(feed, (known, Instant::now() + STORE_RETRY));
+            return;
+        }
+        let tries = known.saturating_add(1);
         if is_gone && tries >= REMOVAL_TRIES_MAX {
             tracing::warn!(%feed, %error, "a webhook was left at the vendor: remove it there by hand");
             self.forget(feed);

@@ -55,8 +55,11 @@ pub async fn poll(vendors: &Vendors, feed: &Feed, fence: Fence) -> Result<Polled
     let was_started = state.started_at.is_some();
     let mut tally = Tally::default();
     let result = read(vendors, feed, &connection, &mut state, fence, &mut tally).await;
-    if matches!(result, Err(PollError::Gone)) {
-        return Ok(Polled::Gone);
+    match result {
+        Err(PollError::Gone) => return Ok(Polled::Gone),
+        // The feed stays as due as it was, and none of its failures counts this one.
+        Err(error @ PollError::Store(_)) => return Err(error),
+        _ => {}
     }
     let ended_at = context.clock.now();
     let last_at = state.checked_at.replace(ended_at);

@@ -43,6 +43,9 @@ pub enum PollError {
     /// Another wrote first: read again.
     #[error("another part wrote first")]
     Conflict,
+    /// The store is not available: nobody's fault at the vendor, and nothing can be kept of it.
+    #[error("{0}")]
+    Store(String),
     /// The feed, job or connection was deleted, paused or given to another node meanwhile: stop quietly.
     #[error("the work is no longer this node's")]
     Gone,
@@ -60,7 +63,7 @@ impl From<StoreError> for PollError {
         match error {
             StoreError::Fenced(_) | StoreError::Missing(_) => PollError::Gone,
             StoreError::Conflict(_) | StoreError::Exists(_) => PollError::Conflict,
-            StoreError::Unavailable(_) => PollError::Transient(error.to_string()),
+            StoreError::Unavailable(_) => PollError::Store(error.to_string()),
             StoreError::Unreadable(_) => PollError::permanent("store", error.to_string()),
         }
     }

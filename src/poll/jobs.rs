@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,8 @@ const SCAN_ROWS: usize = 256;
 const WALKS_MAX: usize = 1_000;
 /// How often all open jobs are looked at: the safety net under the wakes.
 const SCAN_EVERY: Duration = Duration::from_secs(60);
+/// The wait after the store could not be read or written.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// What is known of jobs in memory.
 #[derive(Default)]
@@ -65,18 +68,19 @@ impl Jobs {
     pub async fn run(self, mut started: mpsc::Receiver<FeedId>) {
         let mut wakes = self.vendors.context.store.wakes();
         let mut leases = self.vendors.context.leases.changes();
-        self.scan_all().await;
+        let mut scan_at = self.scan_all().await;
         loop {
+            let wait = scan_at.saturating_duration_since(Instant::now());
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
                 Some(feed) = started.recv() => self.feed_started(feed),
-                () = leases.changed() => self.scan_all().await,
-                () = self.vendors.context.clock.sleep(SCAN_EVERY) => self.scan_all().await,
+                () = leases.changed() => scan_at = self.scan_all().await,
+                () = self.vendors.context.clock.sleep(wait) => scan_at = self.scan_all().await,
                 wake = wakes.recv() => match wake {
                     Ok(Wake::JobChanged(job, _)) => self.wake(job),
                     Ok(Wake::ConnectionChanged(_)) => self.hurry.notify_waiters(),
-                    Ok(Wake::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => self.scan_all().await,
+                    Ok(Wake::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => scan_at = self.scan_all().await,
                     Ok(_) => {}
                     Err(broadcast::error::RecvError::Closed) => break,
                 },
@@ -93,13 +97,15 @@ impl Jobs {
         }
     }
 
-    async fn scan_all(&self) {
+    /// Looks at all open jobs, and answers when to do so again.
+    async fn scan_all(&self) -> Instant {
         for shard in self.vendors.context.leases.shards(Duty::Poll) {
             if let Err(error) = self.scan(shard).await {
-                tracing::error!(shard = shard.0, %error, "open listing jobs could not be looked up");
-                return;
+                tracing::error!(shard = shard.0, %error, "open listing jobs could not be looked up; they are soon again");
+                return Instant::now() + STORE_RETRY;
             }
         }
+        Instant::now() + SCAN_EVERY
     }
 
     async fn scan(&self, shard: ShardId) -> Result<(), StoreError> {
@@ -169,6 +175,11 @@ impl Jobs {
                 Err(PollError::Wait { wait, message }) => {
                     tracing::info!(job = %id, wait_ms = wait.as_millis(), "{message}");
                     self.vendors.context.clock.sleep(wait).await;
+                    continue;
+                }
+                Err(PollError::Store(error)) => {
+                    tracing::warn!(job = %id, error, "a page of history could not be kept; it is listed again");
+                    self.vendors.context.clock.sleep(STORE_RETRY).await;
                     continue;
                 }
                 Err(error) => error,

@@ -184,7 +184,7 @@ impl Renewal {
             let kept = match self.read().await {
                 Ok((_, held)) if held != *self.refused => return Ok(()),
                 Ok((current, _)) => self.keep(&current, renewed).await,
-                Err(PollError::Transient(message)) => Err(StoreError::Unavailable(message)),
+                Err(PollError::Store(message)) => Err(StoreError::Unavailable(message)),
                 Err(error) => return Err(error),
             };
             match kept {

@@ -152,7 +152,7 @@ impl Scheduler {
                 // What was due may still be listed as due: another node's, or on its way out of the store.
                 Some(Ok(Polled::Gone)) => vendors.context.clock.sleep(STORE_RETRY).await,
                 Some(Err(error)) => {
-                    tracing::error!(feed = %due.feed, %error, "a poll's end could not be kept");
+                    tracing::error!(feed = %due.feed, %error, "a poll could not be kept; it is made again");
                     vendors.context.clock.sleep(STORE_RETRY).await;
                 }
                 Some(Ok(Polled::Started | Polled::Done)) | None => {}

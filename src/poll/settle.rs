@@ -41,7 +41,7 @@ impl Ended<'_> {
                 (self.later(state, wait), NextWhy::Failed)
             }
             Ok(()) => self.went_well(state, bounds).await,
-            Err(PollError::Conflict | PollError::Gone) => (self.ended_at, NextWhy::Unfinished),
+            Err(PollError::Conflict | PollError::Gone | PollError::Store(_)) => (self.ended_at, NextWhy::Unfinished),
             Err(error @ PollError::Wait { wait: asked, .. }) => {
                 if !self.tally.is_held {
                     self.no_progress(state, &error.to_string());

@@ -101,7 +101,8 @@ impl Pause {
 }
 
 /// Leases. A node holds shards for as long as it lives, and it lives for as long as it says so: renewing is one row, however
-/// many shards there are. `now` is what [`Leases::time`] answered.
+/// many shards there are. `now` is what [`Leases::time`] answered; a call that has to wait before it is carried out counts
+/// from then on.
 #[async_trait]
 pub trait Leases {
     /// The time by the clock that decides who lives, given what ours shows. Where nodes share a store it is the store's

@@ -24,26 +24,8 @@ SETTINGS = {
 }
 
 
-class Anyhook:
-    """A server that can be killed and started again on the same directory."""
-
-    def __init__(self, directory, **settings):
-        self.env = {**SETTINGS, "ANYHOOK_DATA_DIR": str(directory / "anyhook-data"), **settings}
-        self.process = self.url = None
-
-    def start(self):
-        self.process = Process([BINARY, "serve"], self.env)
-        line = self.process.line_with("listening on http://")
-        self.url = "http://" + line.split("listening on http://", 1)[1].split()[0].rstrip("/")
-        return self
-
-    def kill(self):
-        self.process.kill()
-
-    def stop(self):
-        """Drains it as SIGTERM does, which must end well."""
-        if self.process and self.process.child.poll() is None:
-            equal(self.process.stop(), 0, f"exit code after SIGTERM\n{self.process.tail()}")
+class Api:
+    """The API at `url`."""
 
     def call(self, method, path, body=None, status=200):
         """A request to the API, which must be answered with `status`; the answer's JSON, if it has some."""
@@ -80,6 +62,28 @@ class Anyhook:
                 f"another poll of webhook {webhook_id}",
                 state=lambda: (self.webhook(webhook_id), self.process.tail(15)),
             )
+
+
+class Anyhook(Api):
+    """A server that can be killed and started again on the same directory."""
+
+    def __init__(self, directory, **settings):
+        self.env = {**SETTINGS, "ANYHOOK_DATA_DIR": str(directory / "anyhook-data"), **settings}
+        self.process = self.url = None
+
+    def start(self):
+        self.process = Process([BINARY, "serve"], self.env)
+        line = self.process.line_with("listening on http://")
+        self.url = "http://" + line.split("listening on http://", 1)[1].split()[0].rstrip("/")
+        return self
+
+    def kill(self):
+        self.process.kill()
+
+    def stop(self):
+        """Drains it as SIGTERM does, which must end well."""
+        if self.process and self.process.child.poll() is None:
+            equal(self.process.stop(), 0, f"exit code after SIGTERM\n{self.process.tail()}")
 
 
 @contextlib.contextmanager

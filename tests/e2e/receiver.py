@@ -153,20 +153,27 @@ def sequence_key(text):
 
 
 @contextlib.contextmanager
-def receiver(secret):
-    """A receiver on a free port."""
+def receiver(secret, see=None):
+    """A receiver on a free port. `see` is told of each attempt (sightings.Sightings), where there is one."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         # Headers and body go out in two writes; Nagle would hold the second one back.
         disable_nagle_algorithm = True
+        # Whose the connection is, once that is known.
+        pid = None
 
         def do_POST(self):
+            began = time.monotonic()
+            if see and not self.pid:
+                self.pid = see.owner(self.client_address[1], self.server.server_address[1])
             body = self.rfile.read(int(self.headers["content-length"]))
             status = taking.take(self.path, {key.lower(): value for key, value in self.headers.items()}, body)
             self.send_response(status)
             self.send_header("content-length", "0")
             self.end_headers()
+            if see:
+                see.note(("deliver", self.path.removeprefix("/")), self.pid, began, time.monotonic())
 
         def log_message(self, *_):
             pass

@@ -25,6 +25,7 @@ SUITES = [
     "test_stripe",
     "test_dashboard",
     "kill",
+    "fleet",
 ]
 
 

@@ -207,7 +207,7 @@ impl Sweeping<'_> {
     /// What ends the steps of this cycle; what a person has to know ends the sweep.
     async fn stop(&mut self, error: PollError, tally: &mut Tally) -> Result<(), PollError> {
         match error {
-            PollError::Gone => Err(PollError::Gone),
+            error @ (PollError::Gone | PollError::Store(_)) => Err(error),
             // The feed has changed, or the budget is used up: it goes on with the next poll.
             PollError::Conflict | PollError::Wait { .. } => self.keep_standing().await,
             PollError::CursorExpired => {

@@ -92,6 +92,12 @@ fn later(at: DateTime<Utc>, by_ms: u64) -> DateTime<Utc> {
     at.checked_add_signed(span).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
+/// The time at which a unit runs that was asked for at `now`. It may have waited for so long that by `now` those would
+/// seem dead who have told since that they live.
+fn at_last(txn: &Txn<'_>, now: DateTime<Utc>) -> DateTime<Utc> {
+    later(now, u64::try_from(txn.waited().as_millis()).unwrap_or(u64::MAX))
+}
+
 /// All shards of all duties.
 fn all() -> impl Iterator<Item = (Duty, ShardId)> {
     Duty::ALL.into_iter().flat_map(|duty| (0..SHARDS).map(move |shard| (duty, ShardId(shard))))
@@ -104,6 +110,24 @@ fn held(read: &dyn Read, duty: Duty, shard: ShardId) -> Result<Held, StoreError>
         row => row,
     };
     row.map_or(Ok(Held::default()), |row| Held::decode(&row))
+}
+
+/// All rows of leases, read together: each on its own would be a way to the database and back.
+struct Holdings(BTreeMap<Vec<u8>, Held>);
+
+impl Holdings {
+    fn read(read: &dyn Read) -> Result<Self, StoreError> {
+        let rows = read.prefix(Tree::Leases, &[]).map(|row| {
+            let (key, row) = row?;
+            Ok((key.to_vec(), Held::decode(&row)?))
+        });
+        rows.collect::<Result<_, _>>().map(Holdings)
+    }
+
+    fn of(&self, duty: Duty, shard: ShardId) -> Held {
+        let row = self.0.get(&keys::lease(duty, shard)[..]).or_else(|| self.0.get(&keys::shard(shard)[..]));
+        row.copied().unwrap_or_default()
+    }
 }
 
 fn keep(txn: &mut Txn<'_>, duty: Duty, shard: ShardId, held: Held) {
@@ -138,9 +162,10 @@ fn heartbeat(txn: &mut Txn<'_>, node: NodeId, life: Life, now: DateTime<Utc>) ->
         txn.remove(Tree::Nodes, id.as_bytes().to_vec());
     }
     nodes.retain(|_, life| life.is_alive(now));
+    let holdings = Holdings::read(txn)?;
     let mut answer = Heartbeat::default();
     for (duty, shard) in all() {
-        let Held { epoch, by } = held(txn, duty, shard)?;
+        let Held { epoch, by } = holdings.of(duty, shard);
         match by {
             Some(holder) if holder == node => answer.held.push(Fence { duty, shard, epoch }),
             Some(holder) if nodes.contains_key(&holder) => {}
@@ -166,9 +191,10 @@ fn take(
     moves::check(txn)?;
     let lives = lives(txn)?;
     let is_alive = |node: NodeId| lives.get(&node).is_some_and(|life| life.is_alive(now));
+    let holdings = Holdings::read(txn)?;
     let mut taken = Vec::with_capacity(shards.len());
     for &(duty, shard) in shards {
-        let Held { mut epoch, by } = held(txn, duty, shard)?;
+        let Held { mut epoch, by } = holdings.of(duty, shard);
         if by.is_some_and(|holder| holder != node && is_alive(holder)) {
             continue;
         }
@@ -183,8 +209,9 @@ fn take(
 
 fn give(txn: &mut Txn<'_>, fences: &BTreeSet<Fence>) -> Result<(), StoreError> {
     lock(txn, fences.iter().map(|fence| fence.shard))?;
+    let holdings = Holdings::read(txn)?;
     for &Fence { duty, shard, epoch } in fences {
-        let held = held(txn, duty, shard)?;
+        let held = holdings.of(duty, shard);
         if held.epoch == epoch && held.by.is_some() {
             release(txn, duty, shard, held);
         }
@@ -195,8 +222,9 @@ fn give(txn: &mut Txn<'_>, fences: &BTreeSet<Fence>) -> Result<(), StoreError> {
 /// Ends the lives of a node, or of all nodes, and with them their leases. The fences are void from then on.
 fn leave(txn: &mut Txn<'_>, node: Option<NodeId>) -> Result<(), StoreError> {
     let mut own = Vec::new();
+    let holdings = Holdings::read(txn)?;
     for (duty, shard) in all() {
-        let held = held(txn, duty, shard)?;
+        let held = holdings.of(duty, shard);
         own.extend(held.by.is_some_and(|by| node.is_none_or(|node| node == by)).then_some((duty, shard, held)));
     }
     lock(txn, own.iter().map(|(_, shard, _)| *shard))?;
@@ -263,8 +291,12 @@ impl<U: Units> Leases for U {
         now: DateTime<Utc>,
         ttl_ms: u64,
     ) -> Result<Heartbeat, StoreError> {
-        let life = Life { duties: duties.to_vec(), until: later(now, ttl_ms), ttl_ms };
-        self.write(Domain::Store, Pace::Now, move |txn| heartbeat(txn, node, life.clone(), now)).await
+        let duties = duties.to_vec();
+        let beat = move |txn: &mut Txn<'_>| {
+            let now = at_last(txn, now);
+            heartbeat(txn, node, Life { duties: duties.clone(), until: later(now, ttl_ms), ttl_ms }, now)
+        };
+        self.write(Domain::Store, Pace::Now, beat).await
     }
 
     async fn take_shards(
@@ -274,7 +306,7 @@ impl<U: Units> Leases for U {
         now: DateTime<Utc>,
     ) -> Result<Vec<Fence>, StoreError> {
         let shards = shards.iter().copied().collect();
-        self.write(Domain::Store, Pace::Now, move |txn| take(txn, node, &shards, now)).await
+        self.write(Domain::Store, Pace::Now, move |txn| take(txn, node, &shards, at_last(txn, now))).await
     }
 
     async fn give_shards(&self, fences: &[Fence]) -> Result<(), StoreError> {
@@ -295,3 +327,6 @@ impl<U: Units> Leases for U {
         self.write(Domain::quota(&quota), Pace::Now, move |txn| extend_pause(txn, &quota, pause)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

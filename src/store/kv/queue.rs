@@ -6,7 +6,7 @@ use super::txn::Txn;
 use crate::limits::StoreLimits;
 use crate::store::StoreError;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// How long a unit of work may wait for company.
@@ -33,6 +33,7 @@ impl Pace {
 /// A unit of work that waits for its turn. It may be run several times; the last run counts.
 pub(crate) struct Unit {
     pub(crate) domain: Domain,
+    asked_at: Instant,
     work: Box<dyn Work>,
 }
 
@@ -40,6 +41,11 @@ impl Unit {
     /// Runs it in a transaction. Where it fails, nothing of it stays there.
     pub(crate) fn run(&mut self, txn: &mut Txn<'_>) {
         self.work.run(txn);
+    }
+
+    /// How long ago it was asked for.
+    pub(crate) fn waited(&self) -> Duration {
+        self.asked_at.elapsed()
     }
 
     /// Answers whoever asked for it, once it is known whether what it wrote is durable.
@@ -120,7 +126,8 @@ impl Queue {
         };
         let (sender, answer) = oneshot::channel();
         let work = Box::new(Asked { work, result: None, answer: sender, _permit: permit });
-        self.inbox.add(Unit { domain, work }, pace.linger(&self.limits)).map_err(|_| ended())?;
+        let unit = Unit { domain, asked_at: Instant::now(), work };
+        self.inbox.add(unit, pace.linger(&self.limits)).map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 }

@@ -8,6 +8,7 @@ use crate::limits::StoreLimits;
 use crate::store::{StoreError, Wake};
 use std::cmp::Ordering;
 use std::iter::Peekable;
+use std::time::Duration;
 
 /// A write to take back: the tree, the key, and what the batch held for it before.
 type Undo = (Tree, Vec<u8>, Option<Option<Value>>);
@@ -22,6 +23,7 @@ pub(crate) struct Txn<'a> {
     bytes: usize,
     held: Option<&'a [Domain]>,
     wanted: Vec<Domain>,
+    waited: Duration,
 }
 
 impl<'a> Txn<'a> {
@@ -36,6 +38,7 @@ impl<'a> Txn<'a> {
             bytes: 0,
             held: None,
             wanted: Vec::new(),
+            waited: Duration::ZERO,
         }
     }
 
@@ -51,6 +54,16 @@ impl<'a> Txn<'a> {
         let before = self.wanted.len();
         self.wanted.extend(domains.iter().filter(|domain| !held.contains(domain)));
         if self.wanted.len() == before { Ok(()) } else { Err(StoreError::Conflict("domain")) }
+    }
+
+    /// How long the unit that runs has waited for that, where others may have come first meanwhile.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Says so of the unit that runs next.
+    pub(crate) fn set_waited(&mut self, waited: Duration) {
+        self.waited = waited;
     }
 
     /// The domains that the last unit lacked.

@@ -105,8 +105,9 @@ impl Database {
         }
     }
 
-    /// Whether a transaction whose end was not answered took place. One that is still under way is waited for.
-    async fn has_committed(&self, xid: &str) -> bool {
+    /// Whether a transaction whose end was not answered took place; none where nobody could tell. One that is still under
+    /// way is waited for.
+    async fn has_committed(&self, xid: &str) -> Option<bool> {
         let ask = "SELECT pg_xact_status($1::text::xid8)";
         let give_up = Instant::now() + self.deadline;
         while Instant::now() < give_up {
@@ -117,13 +118,13 @@ impl Database {
             };
             match answer.await {
                 Ok(Some(status)) if status == "in progress" => tokio::time::sleep(Duration::from_millis(50)).await,
-                Ok(status) => return status.as_deref() == Some("committed"),
+                Ok(status) => return Some(status.as_deref() == Some("committed")),
                 // A server that took over has not heard of it.
-                Err(failure) if !failure.is_passing => return false,
+                Err(failure) if !failure.is_passing => return Some(false),
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
-        false
+        None
     }
 }
 

@@ -77,7 +77,7 @@ fn read(word: &str) -> Option<Wake> {
 pub(super) async fn listen(database: Database, wakes: broadcast::Sender<Wake>, stop: CancellationToken) {
     let mut wait = Duration::from_millis(50);
     loop {
-        let heard = stop.run_until_cancelled(hear(&database, &wakes)).await;
+        let heard = stop.run_until_cancelled(Box::pin(hear(&database, &wakes))).await;
         let Some(result) = heard else { return };
         match result {
             // It had been listening.
@@ -99,7 +99,8 @@ pub(super) async fn listen(database: Database, wakes: broadcast::Sender<Wake>, s
 /// Connects and listens for as long as that goes well; an error where it did not begin.
 async fn hear(database: &Database, wakes: &broadcast::Sender<Wake>) -> Result<Failure, Failure> {
     let Endpoint { config, tls, node, channel, .. } = &*database.endpoint;
-    let (client, mut connection) = config.connect(tls.clone()).await?;
+    // A database that takes connections and says nothing would be waited for as long as it does.
+    let (client, mut connection) = database.answered(config.connect(tls.clone())).await?;
     let (told, mut hears) = tokio::sync::mpsc::channel(1_024);
     let carry = async {
         let mut messages = poll_fn(|context| connection.poll_message(context));
@@ -113,7 +114,7 @@ async fn hear(database: &Database, wakes: &broadcast::Sender<Wake>) -> Result<Fa
         }
     };
     let work = async {
-        client.batch_execute(&format!("LISTEN \"{channel}\"")).await?;
+        database.answered(client.batch_execute(&format!("LISTEN \"{channel}\""))).await?;
         // What was told before this is unknown.
         let _ = wakes.send(Wake::Missed);
         let mut look = tokio::time::interval(database.endpoint.look_every);
