@@ -13,9 +13,10 @@ struct Pair(&'static str, u64, &'static str, u64);
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     let limits = &settings.limits;
     let (poll, deliver, api) = (&limits.poll, &limits.deliver, &limits.api);
-    if deliver.attempt_deadline_ms >= limits.store.lease_ttl_ms {
+    // Of a lease that is renewed every third of its life, two thirds are always left.
+    if deliver.attempt_deadline_ms >= limits.store.lease_ttl_ms / 3 * 2 {
         return Err(SettingsError::Contradiction(format!(
-            "deliver.attempt_deadline_ms ({}) must be below store.lease_ttl_ms ({}): an attempt starts only if it ends inside the lease",
+            "deliver.attempt_deadline_ms ({}) must be below two thirds of store.lease_ttl_ms ({}): an attempt starts only if it ends inside the lease",
             deliver.attempt_deadline_ms, limits.store.lease_ttl_ms
         )));
     }
