@@ -176,7 +176,12 @@ impl PostgresStore {
         }
         store.tidy().await?;
         let (database, wakes, stop) = (store.database.clone(), store.wakes.clone(), store.stop.clone());
+        let (mut first, deadline) = (wakes.subscribe(), database.deadline);
         tokio::spawn(wakes::listen(database, wakes, stop));
+        // It says that it hears before anyone can have missed something. Where it cannot yet, it goes on trying.
+        if tokio::time::timeout(deadline, first.recv()).await.is_err() {
+            tracing::warn!("other nodes' work is not heard of yet");
+        }
         Ok(store)
     }
 
