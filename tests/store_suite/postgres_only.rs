@@ -2,7 +2,8 @@
 
 use crate::world::{Schema, World, limits};
 use anyhook::limits::StoreLimits;
-use anyhook::store::{PostgresOptions, PostgresStore, StoreError, Wake};
+use anyhook::random::Random;
+use anyhook::store::{PageCommit, PostgresOptions, PostgresStore, StoreError, Wake, Webhook};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -106,6 +107,36 @@ async fn units_of_several_nodes_are_done_once_each_however_often_connections_bre
     let pings = until("an answer", async || other.store.pings(webhook.feed_id).await.ok()).await;
     assert_eq!(pings, counted, "none is lost, and none is done twice");
     schema.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs DATABASE_URL: tests/with_postgres.sh sets it"]
+async fn what_the_database_refuses_is_no_fault_of_its_company() {
+    let schema = Schema::new().await;
+    let world = World::in_postgres(&schema).await;
+    let connection = world.connection().await;
+    let subscribe = async |team: &str| {
+        let filters = [("team".to_owned(), team.to_owned())].into();
+        world.keep(Webhook { filters, ..world.new_webhook(&connection) }).await
+    };
+    let (bad, good) = (subscribe("a").await, subscribe("b").await);
+    let fence = world.fence(connection.shard).await;
+    // An index takes keys of about 2,700 bytes, and of more where they can be compressed: these cannot.
+    let mut random = Random::seeded(7);
+    let parent: String = (0..6_000).map(|_| random_letter(&mut random)).collect();
+    for _ in 0..5 {
+        let refused = PageCommit { parent: parent.clone(), ..world.page_commit(&bad, fence).await };
+        let taken = world.page_commit(&good, fence).await;
+        let (refused, taken) = tokio::join!(world.store.commit_page(refused), world.store.commit_page(taken));
+        assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("index row")), "{refused:?}");
+        taken.unwrap();
+    }
+    schema.drop().await;
+}
+
+fn random_letter(random: &mut Random) -> char {
+    let number = u32::try_from(random.up_to(25)).unwrap();
+    char::from_u32('a' as u32 + number).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -38,6 +38,8 @@ enum Ended {
     Kept { units: usize, wakes: Vec<Wake> },
     /// The unit behind them lacks these domains.
     Lacks(Vec<Domain>),
+    /// Whether this many units took place nobody can tell.
+    Unknown { units: usize, failure: Failure },
 }
 
 /// What of a group goes into one transaction.
@@ -85,8 +87,9 @@ impl Writer {
         let give_up = Instant::now() + Duration::from_millis(self.limits.write_deadline_ms);
         let mut wait = Duration::from_millis(5);
         let mut also: Vec<Domain> = Vec::new();
+        let mut units_max = usize::MAX;
         loop {
-            match self.transact(group, &also) {
+            match self.transact(group, &also, units_max) {
                 Ok(Ended::Kept { units, wakes }) => {
                     // Nobody listens: nobody waits.
                     wakes.into_iter().for_each(|wake| drop(self.wakes.send(wake)));
@@ -94,13 +97,25 @@ impl Writer {
                     return;
                 }
                 Ok(Ended::Lacks(domains)) => also.extend(domains),
+                // Running them again might do twice what they ask for: whoever asked looks for himself.
+                Ok(Ended::Unknown { units, failure }) => {
+                    self.forget_client();
+                    return give_up_on(group, units, failure);
+                }
+                // One of them asks for what the database refuses: that one alone is answered so.
+                Err(failure) if !failure.is_passing && units_max > 1 => {
+                    self.forget_client();
+                    also.clear();
+                    units_max = 1;
+                }
+                Err(failure) if !failure.is_passing => {
+                    self.forget_client();
+                    return give_up_on(group, 1, failure);
+                }
                 Err(failure) => {
                     self.forget_client();
-                    if !failure.is_passing || Instant::now() + wait >= give_up {
-                        tracing::error!(error = %failure.message, units = group.len(), "units of work were given up");
-                        let error = told(failure);
-                        group.drain(..).for_each(|unit| unit.answer(Err(error.clone())));
-                        return;
+                    if Instant::now() + wait >= give_up {
+                        return give_up_on(group, usize::MAX, failure);
                     }
                     tracing::warn!(error = %failure.message, "a transaction failed; it is tried again");
                     std::thread::sleep(wait);
@@ -110,7 +125,7 @@ impl Writer {
         }
     }
 
-    fn transact(&mut self, group: &mut VecDeque<Unit>, also: &[Domain]) -> Result<Ended, Failure> {
+    fn transact(&mut self, group: &mut VecDeque<Unit>, also: &[Domain], units_max: usize) -> Result<Ended, Failure> {
         let client = match self.client.take() {
             Some(client) if !client.is_closed() => client,
             _ => self.handle.block_on(self.database.client())?,
@@ -120,7 +135,7 @@ impl Writer {
         let xid = self.handle.block_on(begin(client, &self.database, &held))?;
         let entered = self.handle.enter();
         let reading = Reading::new(client, &self.database.statements, self.database.deadline).remembering();
-        let Ran { units, lacked, batch, wakes } = run(group, &reading, &self.limits, &held);
+        let Ran { units, lacked, batch, wakes } = run(group, units_max, &reading, &self.limits, &held);
         if let Some(failure) = reading.failure() {
             return Err(failure);
         }
@@ -137,8 +152,7 @@ impl Writer {
             match has_committed {
                 Some(true) => tracing::info!(xid, "a commit that was not answered had taken place"),
                 Some(false) => return Err(failure),
-                // Running the units again might do twice what they ask for: whoever asked looks for himself.
-                None => return Err(Failure { is_passing: false, ..failure }),
+                None => return Ok(Ended::Unknown { units, failure }),
             }
             self.forget_client();
         }
@@ -154,6 +168,14 @@ impl Writer {
             drop(deadpool_postgres::Object::take(client));
         }
     }
+}
+
+/// Answers the first units of a group that they could not be done.
+fn give_up_on(group: &mut VecDeque<Unit>, units: usize, failure: Failure) {
+    let units = units.min(group.len());
+    tracing::error!(error = %failure.message, units, "units of work were given up");
+    let error = told(failure);
+    group.drain(..units).for_each(|unit| unit.answer(Err(error.clone())));
 }
 
 /// Begins a transaction, locks what its units work on, and answers the transaction's number.
@@ -176,12 +198,18 @@ async fn begin(client: &Client, database: &Database, held: &[Domain]) -> Result<
     Err(Failure { message: "the database's table of locks is not as it was made".into(), is_passing: false })
 }
 
-/// Runs units of a group until there is enough for one transaction, or one lacks a domain.
-fn run(group: &mut VecDeque<Unit>, reading: &Reading<'_>, limits: &StoreLimits, held: &[Domain]) -> Ran {
+/// Runs `units_max` units of a group at most, until there is enough for one transaction, or one lacks a domain.
+fn run(
+    group: &mut VecDeque<Unit>,
+    units_max: usize,
+    reading: &Reading<'_>,
+    limits: &StoreLimits,
+    held: &[Domain],
+) -> Ran {
     let mut txn = Txn::holding(reading, limits, held);
     let (mut units, mut lacked) = (0, Vec::new());
     for unit in group.iter_mut() {
-        if txn.len() >= ROWS_MAX || txn.bytes() >= BYTES_MAX {
+        if units == units_max || txn.len() >= ROWS_MAX || txn.bytes() >= BYTES_MAX {
             break;
         }
         txn.set_waited(unit.waited());
