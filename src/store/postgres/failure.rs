@@ -1,7 +1,7 @@
 //! What a database says when it does not do what it was asked, and whether it is worth asking again.
 
-use super::PoolError;
 use crate::store::StoreError;
+use deadpool_postgres::PoolError;
 use std::error::Error;
 use std::fmt::Write;
 use tokio_postgres::error::SqlState;

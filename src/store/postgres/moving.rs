@@ -6,13 +6,14 @@
 
 use super::failure::told;
 use super::layout::home;
-use super::{Client, Database, PostgresOptions, StoreError, kept_days, schema, time, writing};
+use super::{Database, PostgresOptions, StoreError, kept_days, schema, time, writing};
 use crate::limits::StoreLimits;
 use crate::store::kv::engine::{Batch, Tree, Value};
 use crate::store::kv::moves::MOVE;
 use crate::store::moving::{Part, Side};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use deadpool_postgres::Client;
 
 /// How long the other side may take over a part before the database lets go of us, in milliseconds.
 const IDLE_MAX_MS: u64 = 300_000;

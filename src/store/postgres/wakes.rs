@@ -3,8 +3,9 @@
 //! A node's own wakes reach it without them. A listener whose connection broke may have missed some, so that it says so
 //! once it hears again; and it says so now and then without a reason, as a safety net.
 
+use super::Database;
+use super::endpoint::Endpoint;
 use super::failure::Failure;
-use super::{Database, Endpoint};
 use crate::ids::{ConnectionId, DestinationId, FeedId, JobId, WebhookId, WorkspaceId};
 use crate::store::Wake;
 use futures_util::StreamExt;
