@@ -130,9 +130,11 @@ fn writers_are_kept_from_a_database_while_it_is_moved() {
     done(&mut migrate(&first, &database, &[], None));
     // What every unit of a node's work begins with.
     let begins = || {
-        let begin =
-            format!("SELECT 1 FROM {}.locks WHERE id = 1 FOR UPDATE NOWAIT", database.schema.as_ref().unwrap().0);
-        in_database(|client: tokio_postgres::Client| async move { client.execute(&begin, &[]).await.is_ok() })
+        let begin = format!(
+            "SET lock_timeout = 100; SELECT 1 FROM {}.locks WHERE id = 1 FOR UPDATE",
+            database.schema.as_ref().unwrap().0
+        );
+        in_database(|client: tokio_postgres::Client| async move { client.batch_execute(&begin).await.is_ok() })
     };
     assert!(begins());
     let mut child = migrate(&database, &to, &["--set", "store.move_rows_max=1"], Some(&key)).spawn().unwrap();

@@ -13,7 +13,7 @@ pub(super) enum Place {
     /// In a data directory.
     Sled(PathBuf),
     /// In a database.
-    Postgres(PostgresOptions),
+    Postgres(Box<PostgresOptions>),
 }
 
 impl Place {
@@ -41,7 +41,9 @@ impl Place {
             }
         };
         let options = PostgresOptions::new(url, &settings.store_schema, settings.store_ca_file.clone());
-        options.map(Place::Postgres).map_err(|error| CliError::Usage(format!("--from and --to must be {error}")))
+        options
+            .map(|options| Place::Postgres(Box::new(options)))
+            .map_err(|error| CliError::Usage(format!("--from and --to must be {error}")))
     }
 
     /// Its name, without a password.

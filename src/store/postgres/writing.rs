@@ -118,7 +118,7 @@ impl Writer {
                         return give_up_on(group, usize::MAX, failure);
                     }
                     tracing::warn!(error = %failure.message, "a transaction failed; it is tried again");
-                    std::thread::sleep(wait);
+                    self.handle.block_on(tokio::time::sleep(wait));
                     wait = (wait * 2).min(WAIT_MAX);
                 }
             }
