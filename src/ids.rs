@@ -11,6 +11,9 @@ use std::str::FromStr;
 #[error("an id is 24 lower-case hex characters")]
 pub struct NotAnId;
 
+/// Where an id carries its home: bytes of chance, behind the time.
+pub(crate) const HOME: std::ops::Range<usize> = 4..6;
+
 fn parse(text: &str) -> Result<[u8; 12], NotAnId> {
     let mut bytes = [0; 12];
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -38,6 +41,14 @@ macro_rules! ids {
             /// A new id.
             pub fn new(clock: &Clock, random: &Random) -> Result<Self, NoEntropy> {
                 make(clock, random).map($name)
+            }
+
+            /// The id of something that belongs to a connection: it carries the connection's home, so that a store which
+            /// is spread over machines can keep together what is written together.
+            #[must_use]
+            pub fn at_home_of(mut self, connection: ConnectionId) -> Self {
+                self.0[HOME].copy_from_slice(&connection.0[HOME]);
+                self
             }
 
             /// From its bytes, as the store keeps them.
@@ -106,6 +117,17 @@ ids! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_belongs_to_a_connection_is_at_home_with_it() {
+        let (clock, random) = (Clock::system(), Random::seeded(1));
+        let connection = ConnectionId::new(&clock, &random).unwrap();
+        let alone = WebhookId::new(&clock, &random).unwrap();
+        let id = alone.at_home_of(connection);
+        assert_eq!(id.as_bytes()[4..6], connection.as_bytes()[4..6]);
+        assert_eq!((&id.as_bytes()[..4], &id.as_bytes()[6..]), (&alone.as_bytes()[..4], &alone.as_bytes()[6..]));
+        assert_ne!(id, alone);
+    }
 
     #[test]
     fn ids_read_back_and_nothing_else_does() {

@@ -130,6 +130,7 @@ impl Pump {
         let inexact = spec.and_then(|spec| missed.what_is_inexact(webhook.event, spec));
         tracing::warn!(webhook_id = %webhook.id, pages = missed.pages, since = ?missed.since, inexact, "a webhook fell behind its log and catches up");
         let id = JobId::new(&context.clock, &context.random).map_err(|error| Halt::Later(error.to_string()))?;
+        let id = id.at_home_of(webhook.connection_id);
         let reads_on = webhook.event == Change::Deleted;
         let catch_up = CatchUp {
             fence: self.lease()?.fence,

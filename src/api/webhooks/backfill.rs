@@ -52,7 +52,7 @@ fn read(api: &Api, webhook: &Webhook, fields: &Fields<'_>) -> Result<ListingJob,
         let what = webhook.object_type;
         return Err(ApiError::unsupported(format!("{} does not list {what}, so there is no history", manifest.name)));
     }
-    let id = JobId::new(&api.context.clock, &api.context.random)?;
+    let id = JobId::new(&api.context.clock, &api.context.random)?.at_home_of(webhook.connection_id);
     Ok(ListingJob { updated_gte, updated_lt, ..ListingJob::new(id, webhook, JobMode::Backfill, api.now()) })
 }
 

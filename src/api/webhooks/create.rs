@@ -76,10 +76,10 @@ fn read(api: &Api, connection: &Connection, fields: &Fields<'_>) -> Result<Webho
     let now = api.now();
     let (clock, random) = (&api.context.clock, &api.context.random);
     let mut webhook = Webhook {
-        id: WebhookId::new(clock, random)?,
+        id: WebhookId::new(clock, random)?.at_home_of(connection.id),
         workspace_id: connection.workspace_id,
         connection_id: connection.id,
-        feed_id: FeedId::new(clock, random)?,
+        feed_id: FeedId::new(clock, random)?.at_home_of(connection.id),
         shard: connection.shard,
         integration: connection.integration.clone(),
         environment: connection.environment.clone(),
@@ -175,6 +175,6 @@ async fn check_count(api: &Api, connection: &Connection) -> Result<(), ApiError>
 
 /// The listing of history that comes before the log.
 fn initial_job(api: &Api, webhook: &Webhook) -> Result<ListingJob, ApiError> {
-    let id = JobId::new(&api.context.clock, &api.context.random)?;
+    let id = JobId::new(&api.context.clock, &api.context.random)?.at_home_of(webhook.connection_id);
     Ok(ListingJob::new(id, webhook, JobMode::Initial, webhook.created_at))
 }

@@ -36,7 +36,7 @@ pub enum WrongUrl {
 /// Which database, and what of it.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    config: Box<tokio_postgres::Config>,
+    config: tokio_postgres::Config,
     schema: String,
     ca_file: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ impl PostgresOptions {
         if schema.is_empty() || schema.len() > SCHEMA_LETTERS_MAX || !schema.bytes().enumerate().all(is_letter) {
             return Err(WrongUrl::Schema);
         }
-        Ok(PostgresOptions { config: Box::new(config), schema: schema.to_owned(), ca_file })
+        Ok(PostgresOptions { config, schema: schema.to_owned(), ca_file })
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     pub(super) fn new(options: &PostgresOptions, limits: &StoreLimits) -> Result<Self, StoreError> {
-        let mut config = *options.config.clone();
+        let mut config = options.config.clone();
         if config.get_application_name().is_none() {
             config.application_name(APPLICATION);
         }

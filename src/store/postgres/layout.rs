@@ -4,11 +4,10 @@
 //! connection carry its home, so that a database which is spread over machines by that column keeps together what is
 //! written together. Trees that are looked through as a whole have one home.
 
+use crate::ids::HOME;
 use crate::store::kv::engine::{Span, Tree};
 use crate::store::kv::index_owner_at;
 
-/// Where an id carries its home.
-const HOME_AT: usize = 4;
 /// Bytes of an id.
 const ID_BYTES: usize = 12;
 /// Where a call's time stands in its key: behind the workspace.
@@ -79,8 +78,7 @@ fn owner_at(tree: Tree, key: &[u8]) -> Option<usize> {
 /// The home of a row; none where the key does not reach as far as the id.
 pub(super) fn home(tree: Tree, key: &[u8]) -> Option<i16> {
     let Some(owner) = owner_at(tree, key) else { return Some(0) };
-    let at = owner + HOME_AT;
-    key.get(at..at + 2)?.try_into().ok().map(i16::from_be_bytes)
+    key.get(owner..)?.get(HOME)?.try_into().ok().map(i16::from_be_bytes)
 }
 
 /// The home of all rows of a range; none where they have several.
