@@ -4,8 +4,8 @@
 //! beside each other, on this node and on others; those of one shard one after the other, since each transaction first
 //! locks what its units work on ([`locks`]). What was written is told to the other nodes ([`wakes`]).
 //!
-//! No error is final: what fails in passing is tried again for a while, and then answered as
-//! [`StoreError::Unavailable`].
+//! No error of the database is final: what fails in passing is tried again for a while, and then answered as
+//! [`StoreError::Unavailable`]. Only a panic of ours ends the process.
 
 mod database;
 mod endpoint;
@@ -43,7 +43,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use writing::Writer;
 
@@ -59,6 +59,7 @@ pub struct PostgresStore {
     queues: Vec<Queue>,
     writers: Vec<JoinHandle<()>>,
     wakes: broadcast::Sender<Wake>,
+    failure: watch::Sender<Option<String>>,
     shards: Mutex<HashMap<Domain, ShardId>>,
     partitions_at: Mutex<Option<Instant>>,
     calls_kept_days: i32,
@@ -89,6 +90,7 @@ impl PostgresStore {
             queues: Vec::new(),
             writers: Vec::new(),
             wakes,
+            failure: watch::Sender::new(None),
             shards: Mutex::default(),
             partitions_at: Mutex::default(),
             calls_kept_days,
@@ -114,7 +116,8 @@ impl PostgresStore {
         let writer =
             Writer::new(self.database.clone(), queue.inbox(), self.wakes.clone(), limits.clone(), Handle::current());
         let thread = std::thread::Builder::new().name(format!("store-writer-{number}"));
-        let thread = thread.spawn(move || writer.run());
+        let failure = self.failure.clone();
+        let thread = thread.spawn(move || writer.run(failure));
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("a thread cannot be started: {error}")))?;
         self.queues.push(queue);
         self.writers.push(thread);
@@ -205,6 +208,10 @@ impl Units for PostgresStore {
 
     fn subscribe(&self) -> broadcast::Receiver<Wake> {
         self.wakes.subscribe()
+    }
+
+    fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.failure.subscribe()
     }
 
     async fn time(&self, _ours: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_postgres::types::ToSql;
 
 /// Rows of one transaction, beyond which no further unit joins it.
@@ -72,13 +72,15 @@ impl Writer {
     }
 
     /// Works until nobody can ask for anything any more.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, failure: watch::Sender<Option<String>>) {
+        let alarm = Alarm(failure);
         while let Some(group) = self.inbox.take() {
             let mut group = VecDeque::from(group);
             while !group.is_empty() {
                 self.commit(&mut group);
             }
         }
+        drop(alarm);
     }
 
     /// Commits the first units of a group, or gives all of it up once it has been tried for long enough.
@@ -118,7 +120,7 @@ impl Writer {
                         return give_up_on(group, usize::MAX, failure);
                     }
                     tracing::warn!(error = %failure.message, "a transaction failed; it is tried again");
-                    self.handle.block_on(tokio::time::sleep(wait));
+                    std::thread::sleep(wait);
                     wait = (wait * 2).min(WAIT_MAX);
                 }
             }
@@ -166,6 +168,17 @@ impl Writer {
     fn forget_client(&mut self) {
         if let Some(client) = self.client.take() {
             drop(deadpool_postgres::Object::take(client));
+        }
+    }
+}
+
+/// Says so if a writer panics: its shards' units would wait for ever.
+struct Alarm(watch::Sender<Option<String>>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.send_replace(Some("a writer of the store has panicked; start again".to_owned()));
         }
     }
 }
