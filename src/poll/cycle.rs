@@ -8,7 +8,7 @@ use super::sweep;
 use super::tally::Tally;
 use super::transport::Vendors;
 use super::window;
-use crate::store::{ApiCall, CallKind, Connection, Depth, Feed, FeedState, Fence, RunFinish};
+use crate::store::{ApiCall, CallKind, Connection, Depth, Feed, FeedState, Fence, LogHead, PollStart, RunFinish};
 use anyhook_connectors::contract::{Connector, ObjectSpec};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
@@ -28,17 +28,16 @@ pub enum Polled {
 }
 
 /// Polls a feed once.
-pub async fn poll(vendors: &Vendors, feed: &Feed, fence: Fence) -> Result<Polled, PollError> {
+pub async fn poll(vendors: &Vendors, start: PollStart, fence: Fence) -> Result<Polled, PollError> {
     let context = &vendors.context;
     let store = &context.store;
     let began_at = context.clock.now();
-    let mut state = store.feed_state(feed.id).await?;
-    let Some(connection) = store.connection(feed.connection_id).await? else { return Ok(Polled::Gone) };
+    let PollStart { feed, connection, mut state, pings, log } = start;
+    let feed = &feed;
     if connection.is_paused || feed.settings.interval_ms.is_none() {
         store.finish_run(RunFinish { fence, feed: feed.id, state, due_at: None, call: None, contact: None }).await?;
         return Ok(Polled::Done);
     }
-    let pings = store.pings(feed.id).await?;
     let is_asked = pings > state.pings_done;
     state.pings_done = pings;
     if vendors
@@ -54,7 +53,7 @@ pub async fn poll(vendors: &Vendors, feed: &Feed, fence: Fence) -> Result<Polled
     }
     let was_started = state.started_at.is_some();
     let mut tally = Tally::default();
-    let result = read(vendors, feed, &connection, &mut state, fence, &mut tally).await;
+    let result = read(vendors, feed, &connection, log, &mut state, fence, &mut tally).await;
     match result {
         Err(PollError::Gone) => return Ok(Polled::Gone),
         // The feed stays as due as it was, and none of its failures counts this one.
@@ -79,6 +78,7 @@ async fn read(
     vendors: &Vendors,
     feed: &Feed,
     connection: &Connection,
+    log: LogHead,
     state: &mut FeedState,
     fence: Fence,
     tally: &mut Tally,
@@ -92,7 +92,7 @@ async fn read(
     state.depth = state.depth.min(depth);
     let was_full = state.depth == Depth::Full;
     tally.look = run.look(state).await?;
-    if run.is_log_full().await? {
+    if run.is_full(log) {
         tally.is_held = true;
         return Err(PollError::Wait {
             wait: Duration::from_millis(vendors.context.limits.poll.retry_wait_max_ms),

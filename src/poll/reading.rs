@@ -5,7 +5,7 @@ use super::error::PollError;
 use super::tally::Tally;
 use super::transport::Vendors;
 use super::window::{self, Window};
-use crate::store::{Connection, Depth, Feed, FeedState, Fence, PageCommit, Progress};
+use crate::store::{Connection, Depth, Feed, FeedState, Fence, LogHead, PageCommit, Progress};
 use anyhook_connectors::contract::{Account, Connector, ListingKind, ObjectSpec, Order, PageJob, Parent};
 use anyhook_connectors::walk::{Step, Walk};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -114,12 +114,14 @@ impl Run<'_> {
     ) -> Result<Pass, PollError> {
         let context = &self.vendors.context;
         let key = parent.map_or("", |parent| parent.id.as_str());
-        let progress = context.store.progress(self.feed.id, key).await?;
-        for _ in 0..=START_TRIES_MAX {
+        let (progress, mut head) = context.store.stand(self.feed.id, key).await?;
+        for tries in 0..=START_TRIES_MAX {
             let start = started_at.unwrap_or_else(|| window::guess_start(self.feed.created_at));
             let window = window::plan(self.spec, state, &progress, self.depth, start);
             *run_from = window.from.unwrap_or(window.started_at).min(*run_from);
-            let head = context.store.log_head(self.feed.id).await?;
+            if tries > 0 {
+                head = context.store.log_head(self.feed.id).await?;
+            }
             let mut commits = Commits::new(context.store.clone(), context.limits.poll.commits_in_flight_max, head.end);
             let mut pass = Pass {
                 window,
@@ -253,20 +255,23 @@ impl Run<'_> {
 
     /// True while polling has to wait for deliveries: the vendor is the queue.
     pub async fn is_log_full(&self) -> Result<bool, PollError> {
-        let context = &self.vendors.context;
-        Ok(context.store.log_head(self.feed.id).await?.bytes > context.limits.poll.log_bytes_max)
+        Ok(self.is_full(self.vendors.context.store.log_head(self.feed.id).await?))
+    }
+
+    /// The same of a log that is known.
+    pub(super) fn is_full(&self, log: LogHead) -> bool {
+        log.bytes > self.vendors.context.limits.poll.log_bytes_max
     }
 
     /// Forgets an expired token: the next pass is a full listing, which the ledger keeps from repeating anything.
     async fn drop_cursor(&self, parent: Option<&Parent>) -> Result<(), PollError> {
         let store = &self.vendors.context.store;
         let key = parent.map_or("", |parent| parent.id.as_str());
-        let progress = store.progress(self.feed.id, key).await?;
+        let (progress, head) = store.stand(self.feed.id, key).await?;
         // Before it is forgotten: what was deleted since it was given is told by nothing else.
         if progress.cursor.is_some() && self.feed.settings.tells_deleted {
             self.want_sweep().await?;
         }
-        let head = store.log_head(self.feed.id).await?;
         let commit = PageCommit {
             fence: self.fence,
             feed: self.feed.id,

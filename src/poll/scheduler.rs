@@ -166,8 +166,8 @@ impl Scheduler {
 
 async fn poll(vendors: &Vendors, due: DueFeed) -> Result<Polled, PollError> {
     let Some(lease) = vendors.context.leases.lease(Duty::Poll, due.shard) else { return Ok(Polled::Gone) };
-    let Some(feed) = vendors.context.store.feed(due.feed).await? else { return Ok(Polled::Gone) };
-    match cycle::poll(vendors, &feed, lease.fence).await {
+    let Some(start) = vendors.context.store.poll_start(due.feed).await? else { return Ok(Polled::Gone) };
+    match cycle::poll(vendors, start, lease.fence).await {
         Err(PollError::Gone) => Ok(Polled::Gone),
         other => other,
     }

@@ -1,6 +1,6 @@
 //! Feeds: what is polled, how far it has read, and the ledger of what it has seen.
 
-use super::{ApiCall, Contact, Fence, ShardId, StoreError, Webhook};
+use super::{ApiCall, Connection, Contact, Fence, LogHead, ShardId, StoreError, Webhook};
 use crate::ids::{ConnectionId, FeedId, WorkspaceId};
 use crate::log::EncodedPage;
 use anyhook_connectors::contract::Change;
@@ -292,6 +292,21 @@ pub struct DueFeed {
     pub due_at: DateTime<Utc>,
 }
 
+/// What a poll of a feed begins with, as it is at one time.
+#[derive(Debug, Clone)]
+pub struct PollStart {
+    /// The feed.
+    pub feed: Feed,
+    /// Its connection.
+    pub connection: Connection,
+    /// How polling goes.
+    pub state: FeedState,
+    /// How often a poll was asked for.
+    pub pings: u64,
+    /// Where its log begins and ends.
+    pub log: LogHead,
+}
+
 /// Feeds.
 #[async_trait]
 pub trait Feeds {
@@ -303,6 +318,12 @@ pub trait Feeds {
 
     /// How polling goes; the default for a feed that never ran.
     async fn feed_state(&self, id: FeedId) -> Result<FeedState, StoreError>;
+
+    /// What a poll begins with; none where the feed or its connection is gone.
+    async fn poll_start(&self, feed: FeedId) -> Result<Option<PollStart>, StoreError>;
+
+    /// How far a feed, or one of its parents, has read, and the log that is to be added to.
+    async fn stand(&self, feed: FeedId, parent: &str) -> Result<(Progress, LogHead), StoreError>;
 
     /// How far a feed, or one of its parents, has read; the default where it has not.
     async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError>;

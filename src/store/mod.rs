@@ -49,8 +49,8 @@ pub use delivery::{
 pub use delivery_settings::{DeliverySettings, SealedHeaders, TemplatePer};
 pub use destination::{Destination, Destinations, EventPattern, NotAnEvent, Subscription};
 pub use feed::{
-    Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
-    RunFinish, SweepHealth,
+    Depth, DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted,
+    PollStart, Progress, RunFinish, SweepHealth,
 };
 pub use insight::{Figures, Insight, InsightQuery, Insights, LAG_BOUNDS_MS, Lags, Resolution};
 pub use kept::{Keep, Kept, KeptMark};

@@ -358,6 +358,14 @@ impl Feeds for EngineStore {
         self.call(false, self.disk.store.feed_state(id)).await
     }
 
+    async fn poll_start(&self, feed: FeedId) -> Result<Option<PollStart>, StoreError> {
+        self.call(false, self.disk.store.poll_start(feed)).await
+    }
+
+    async fn stand(&self, feed: FeedId, parent: &str) -> Result<(Progress, LogHead), StoreError> {
+        self.call(false, self.disk.store.stand(feed, parent)).await
+    }
+
     async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError> {
         self.call(false, self.disk.store.progress(feed, parent)).await
     }

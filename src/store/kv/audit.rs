@@ -17,10 +17,11 @@ use std::collections::HashMap;
 const LOOKED_AT_MAX: usize = 20_000;
 
 fn record(txn: &mut Txn<'_>, call: &ApiCall) -> Result<(), StoreError> {
+    let scope = Scope::connection(call.connection_id);
+    txn.expect(&|| vec![(Tree::Connections, call.connection_id.as_bytes().to_vec()), calls::place(scope)])?;
     if !txn.has(Tree::Connections, call.connection_id.as_bytes())? {
         return Err(StoreError::Missing("connection"));
     }
-    let scope = Scope::connection(call.connection_id);
     calls::record(txn, scope, call.clone(), Fold::Nothing)
 }
 

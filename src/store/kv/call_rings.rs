@@ -9,7 +9,7 @@
 //! are driven out.
 
 use super::calls::{SCOPE_BYTES, Scope};
-use super::engine::{Read, Tree, Value};
+use super::engine::{Place, Read, Tree, Value};
 use super::keys::{self, TIME_BYTES, under};
 use super::rows::{Reader, Writer, damaged};
 use super::txn::Txn;
@@ -95,6 +95,11 @@ impl Part {
         }
         self.times[index] = time;
     }
+}
+
+/// Where the part stands that a row belongs to.
+pub(super) fn place(ring: &RingKey) -> Place {
+    (Tree::CallRings, part_of(ring).0.to_vec())
 }
 
 fn load(read: &dyn Read, key: &RingKey) -> Result<Option<Part>, StoreError> {

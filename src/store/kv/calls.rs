@@ -5,7 +5,7 @@
 //! without them its rows are found by nobody, until they are cleaned up.
 
 use super::call_rings::{self, RING_BYTES, RingKey};
-use super::engine::{Read, Scan, Span, Tree, Value};
+use super::engine::{Place, Read, Scan, Span, Tree, Value};
 use super::keys::{self, Grave, ID_BYTES, TIME_BYTES};
 use super::rows::{Reader, Writer, from_json, to_json};
 use super::txn::Txn;
@@ -89,6 +89,11 @@ impl Counters {
     }
 }
 
+/// Where a scope's counters stand.
+pub(super) fn place(scope: Scope) -> Place {
+    (Tree::CallCounters, scope.0.to_vec())
+}
+
 pub(super) fn counters(read: &dyn Read, scope: Scope) -> Result<Option<Counters>, StoreError> {
     read.get(Tree::CallCounters, &scope.0)?.map(|row| Counters::decode(&row)).transpose()
 }
@@ -127,6 +132,9 @@ pub(super) fn record(txn: &mut Txn<'_>, scope: Scope, call: ApiCall, fold: Fold)
         true => (1, txn.limits().calls_failed_max),
     };
     let ring = &mut counters.rings[usize::from(class)];
+    let is_full = ring.next - ring.first >= max;
+    let written = [Some(ring.next), Some(ring.first).filter(|_| is_full)].into_iter().flatten();
+    txn.expect(&|| written.clone().map(|row| call_rings::place(&call_rings::key(scope, class, row))).collect())?;
     add(txn, &call_rings::key(scope, class, ring.next), &call)?;
     ring.next += 1;
     for _ in 0..DRIVEN_OUT_MAX {

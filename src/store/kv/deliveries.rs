@@ -2,7 +2,7 @@
 
 use super::calls::{self, Fold, Scope};
 use super::delivery_row::{self, Delivery};
-use super::engine::Read;
+use super::engine::{Read, Tree};
 use super::keys::DueKind;
 use super::listings::Passed;
 use super::lists::{self, Due};
@@ -21,6 +21,12 @@ const MISSING: StoreError = StoreError::Missing("webhook");
 /// Keeps what came of an attempt.
 fn finish(txn: &mut Txn<'_>, finish: AttemptFinish) -> Result<(), StoreError> {
     let AttemptFinish { fence, webhook, outcome, at, call } = finish;
+    txn.expect(&|| {
+        let mut places = vec![leases::place(fence), delivery_row::place(webhook)];
+        places.extend(call.iter().flat_map(insights::places));
+        places.extend(call.iter().map(|_| calls::place(Scope::webhook(webhook))));
+        places
+    })?;
     leases::check(txn, fence)?;
     let mut delivery = delivery_row::delivery(txn, webhook)?.ok_or(MISSING)?;
     let due_before = delivery.due();
@@ -85,6 +91,7 @@ fn place(read: &dyn Read, state: &DeliveryState, stream: Stream) -> Result<Optio
 }
 
 fn standing(read: &dyn Read, webhook: WebhookId) -> Result<Option<Standing>, StoreError> {
+    read.expect(&|| vec![delivery_row::place(webhook), (Tree::Webhooks, webhook.as_bytes().to_vec())])?;
     let Some(Delivery { is_resting, state, .. }) = delivery_row::delivery(read, webhook)? else { return Ok(None) };
     let revision = match webhooks::revision(read, webhook)? {
         Some(revision) => Some(revision),

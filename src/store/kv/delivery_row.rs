@@ -1,6 +1,6 @@
 //! The row of how far a webhook has been served, and its place in the index of retries.
 
-use super::engine::{Read, Tree, Value};
+use super::engine::{Place, Read, Tree, Value};
 use super::keys::DueKind;
 use super::rows::{Reader, Writer, open};
 use super::txn::Txn;
@@ -129,6 +129,11 @@ fn read_retry(row: &mut Reader<'_>, format: u8) -> Result<Retry, StoreError> {
         quick: if knows_quick { row.u32()? } else { 0 },
         is_quick: knows_quick && row.bool()?,
     })
+}
+
+/// Where a webhook's row stands.
+pub(super) fn place(webhook: WebhookId) -> Place {
+    (Tree::Deliveries, webhook.as_bytes().to_vec())
 }
 
 /// The row of a webhook.

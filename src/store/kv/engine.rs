@@ -166,6 +166,9 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 /// Rows of a scan, as key and value.
 pub(crate) type Rows<'a> = Box<dyn Iterator<Item = Result<(Value, Value), StoreError>> + 'a>;
 
+/// Where a row stands.
+pub(crate) type Place = (Tree, Vec<u8>);
+
 /// Reading, from an engine or from a transaction over one.
 pub(crate) trait Read {
     /// The value of a key.
@@ -177,6 +180,12 @@ pub(crate) trait Read {
     /// The rows of several ranges of a tree, smallest first. An engine that is far away asks for their beginnings at once.
     fn ranges(&self, tree: Tree, spans: Vec<Span>) -> Result<Vec<Rows<'_>>, StoreError> {
         Ok(spans.into_iter().map(|span| self.range(tree, span, Scan::Up)).collect())
+    }
+
+    /// Says which rows are going to be read, so that an engine that is far away can ask for all of them at once. What is
+    /// not said, or said in vain, is only slower. Engines at hand do not even listen.
+    fn expect(&self, _places: &dyn Fn() -> Vec<Place>) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// True if there is such a key.

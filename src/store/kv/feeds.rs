@@ -7,11 +7,11 @@ use super::lists::{self, Due};
 use super::marks::{self, Marks};
 use super::rows::{damaged, load, save};
 use super::txn::Txn;
-use super::{Domain, Pace, Units, calls, cleaning, health, ledger, progress, runs};
+use super::{Domain, Pace, Units, calls, cleaning, connections, health, ledger, progress, runs};
 use crate::ids::{ConnectionId, FeedId};
 use crate::store::{
-    DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, PageCommit, PageCommitted, Progress,
-    RunFinish, ShardId, StoreError,
+    DueFeed, Feed, FeedHealth, FeedSettings, FeedState, Feeds, LedgerEntry, LogHead, PageCommit, PageCommitted,
+    PollStart, Progress, RunFinish, ShardId, StoreError,
 };
 use anyhook_connectors::model::ObjectType;
 use async_trait::async_trait;
@@ -186,6 +186,23 @@ pub(super) fn ping(txn: &mut Txn<'_>, feed: FeedId, now: DateTime<Utc>) -> Resul
     Ok(marks.pings)
 }
 
+fn poll_start(read: &dyn Read, id: FeedId) -> Result<Option<PollStart>, StoreError> {
+    let trees = [Tree::Feeds, Tree::FeedStates, Tree::FeedMarks, Tree::LogHeads];
+    read.expect(&|| trees.iter().map(|tree| (*tree, id.as_bytes().to_vec())).collect())?;
+    let Some(feed) = feed(read, id)? else { return Ok(None) };
+    let Some(connection) = connections::connection(read, feed.connection_id)? else { return Ok(None) };
+    let state = state(read, id)?.unwrap_or_default();
+    let pings = marks::marks(read, id)?.map_or(0, |marks| marks.pings);
+    let log = head::head(read, id)?.unwrap_or_default().log;
+    Ok(Some(PollStart { feed, connection, state, pings, log }))
+}
+
+fn stand(read: &dyn Read, feed: FeedId, parent: &str) -> Result<(Progress, LogHead), StoreError> {
+    read.expect(&|| vec![head::place(feed), progress::place(feed, parent)])?;
+    let Some(head) = head::head(read, feed)? else { return Ok(Default::default()) };
+    Ok((progress::progress(read, feed, parent)?.unwrap_or_default(), head.log))
+}
+
 fn due(read: &dyn Read, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {
     let due = lists::due(read, DueKind::Poll, shards, limit)?.into_iter();
     Ok(due.map(|Due { at, shard, id }| DueFeed { feed: FeedId::from_bytes(id), shard, due_at: at }).collect())
@@ -209,12 +226,16 @@ impl<U: Units> Feeds for U {
         self.read(|read| Ok(state(read, id)?.unwrap_or_default())).await
     }
 
+    async fn poll_start(&self, feed: FeedId) -> Result<Option<PollStart>, StoreError> {
+        self.read(|read| poll_start(read, feed)).await
+    }
+
+    async fn stand(&self, feed: FeedId, parent: &str) -> Result<(Progress, LogHead), StoreError> {
+        self.read(|read| stand(read, feed, parent)).await
+    }
+
     async fn progress(&self, feed: FeedId, parent: &str) -> Result<Progress, StoreError> {
-        self.read(|read| match head::head(read, feed)? {
-            Some(_) => Ok(progress::progress(read, feed, parent)?.unwrap_or_default()),
-            None => Ok(Progress::default()),
-        })
-        .await
+        self.read(|read| Ok(stand(read, feed, parent)?.0)).await
     }
 
     async fn feed_due(&self, id: FeedId) -> Result<Option<DateTime<Utc>>, StoreError> {

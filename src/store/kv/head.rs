@@ -1,6 +1,6 @@
 //! A feed's hottest row: where its log begins and ends, under which revision it is, and how far its ledger is swept.
 
-use super::engine::{Read, Tree, Value};
+use super::engine::{Place, Read, Tree, Value};
 use super::rows::{Reader, Writer};
 use super::txn::Txn;
 use crate::ids::FeedId;
@@ -35,6 +35,11 @@ impl Head {
         let log = LogHead { start: row.u64()?, end: row.u64()?, bytes: row.u64()? };
         Ok(Head { log, revision: row.u64()?, swept: row.rest().to_vec() })
     }
+}
+
+/// Where a feed's row stands.
+pub(super) fn place(feed: FeedId) -> Place {
+    (Tree::LogHeads, feed.as_bytes().to_vec())
 }
 
 /// The row of a feed.

@@ -2,7 +2,7 @@
 
 use super::Units;
 use super::destinations;
-use super::engine::{Read, Scan, Span, Tree};
+use super::engine::{Place, Read, Scan, Span, Tree};
 use super::insight_row::{WHAT, decode, encode};
 use super::keys::ID_BYTES;
 use super::notifications;
@@ -87,8 +87,7 @@ struct About<'a> {
 
 /// Counts the row of a run or an attempt. Rows of one group commit that fall into the same span are written once.
 pub(super) fn count(txn: &mut Txn<'_>, call: &ApiCall) -> Result<(), StoreError> {
-    let named = call.name.split(' ').next().and_then(|name| name.parse::<ObjectType>().ok());
-    let Some(object_type) = named.filter(|_| call.destination_id.is_none()) else { return Ok(()) };
+    let Some(object_type) = counted(call) else { return Ok(()) };
     let about = About {
         workspace_id: call.workspace_id,
         connection_id: call.connection_id,
@@ -121,6 +120,19 @@ pub(super) fn count_requests(
         figures.requests += requests;
         true
     })
+}
+
+/// Where the rows stand that a run or an attempt is counted in.
+pub(super) fn places(call: &ApiCall) -> Vec<Place> {
+    let Some(object_type) = counted(call) else { return Vec::new() };
+    let at = |resolution: Resolution| key(call.connection_id, resolution, resolution.begin(call.at), object_type);
+    [Resolution::Hour, Resolution::Day].map(|resolution| (Tree::Insights, at(resolution))).into()
+}
+
+/// The object type that a row is counted for; none for what a destination is sent of several.
+fn counted(call: &ApiCall) -> Option<ObjectType> {
+    let named = call.name.split(' ').next().and_then(|name| name.parse::<ObjectType>().ok());
+    named.filter(|_| call.destination_id.is_none())
 }
 
 /// Adds to the figures of the hour and the day; to none where there is nothing to add.

@@ -1,6 +1,6 @@
 //! Nodes' lives, shards' leases, and pauses of budget buckets.
 
-use super::engine::{Read, Tree, Value};
+use super::engine::{Place, Read, Tree, Value};
 use super::keys::{self, FromKey};
 use super::rows::{Reader, Writer, damaged};
 use super::txn::Txn;
@@ -132,6 +132,11 @@ impl Holdings {
 
 fn keep(txn: &mut Txn<'_>, duty: Duty, shard: ShardId, held: Held) {
     txn.put(Tree::Leases, keys::lease(duty, shard), held.encode());
+}
+
+/// Where the row stands that a fence is checked against.
+pub(super) fn place(fence: Fence) -> Place {
+    (Tree::Leases, keys::lease(fence.duty, fence.shard))
 }
 
 /// Sees that a fence is still good.

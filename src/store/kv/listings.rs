@@ -114,6 +114,7 @@ fn bury_spool(txn: &mut Txn<'_>, job: &ListingJob) {
 }
 
 fn commit(txn: &mut Txn<'_>, commit: ListingCommit) -> Result<ListingJob, StoreError> {
+    txn.expect(&|| vec![leases::place(commit.fence), (Tree::Jobs, commit.job.as_bytes().to_vec())])?;
     leases::check(txn, commit.fence)?;
     let mut job = job(txn, commit.job)?.ok_or(StoreError::Missing(WHAT))?;
     if job.state != JobState::Running {

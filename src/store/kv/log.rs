@@ -38,6 +38,10 @@ fn page(read: &dyn Read, feed: FeedId, sequence: u64) -> Result<Option<Vec<u8>>,
 }
 
 fn arrive(txn: &mut Txn<'_>, commit: &ArrivalCommit) -> Result<Arrived, StoreError> {
+    txn.expect(&|| {
+        let heads = commit.appends.iter().map(|append| head::place(append.feed));
+        heads.chain([(Tree::Connections, commit.connection.as_bytes().to_vec())]).collect()
+    })?;
     if !txn.has(Tree::Connections, commit.connection.as_bytes())? {
         return Err(StoreError::Missing("connection"));
     }
@@ -67,6 +71,7 @@ fn arrive(txn: &mut Txn<'_>, commit: &ArrivalCommit) -> Result<Arrived, StoreErr
 }
 
 fn trim(txn: &mut Txn<'_>, trim: Trim) -> Result<u64, StoreError> {
+    txn.expect(&|| vec![leases::place(trim.fence), head::place(trim.feed)])?;
     leases::check(txn, trim.fence)?;
     let feed = trim.feed;
     let mut head = head::head(txn, feed)?.ok_or(StoreError::Missing("feed"))?;

@@ -1,6 +1,6 @@
 //! When a feed is due, how often it was pinged, and whether it is polled at all.
 
-use super::engine::{Read, Tree, Value};
+use super::engine::{Place, Read, Tree, Value};
 use super::keys::DueKind;
 use super::rows::{Reader, Writer};
 use super::txn::Txn;
@@ -45,6 +45,11 @@ impl Marks {
         let (shard, pings, is_active, is_held) = (ShardId(row.u16()?), row.u64()?, row.bool()?, row.bool()?);
         Ok(Marks { shard, pings, is_active, is_held, due: row.option(Reader::time)? })
     }
+}
+
+/// Where a feed's row stands.
+pub(super) fn place(feed: FeedId) -> Place {
+    (Tree::FeedMarks, feed.as_bytes().to_vec())
 }
 
 /// The row of a feed.

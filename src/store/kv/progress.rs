@@ -1,6 +1,6 @@
 //! How far a feed, or one of its parents, has read.
 
-use super::engine::{Read, Tree, Value};
+use super::engine::{Place, Read, Tree, Value};
 use super::keys::under;
 use super::rows::{Reader, Writer, damaged, open};
 use super::txn::Txn;
@@ -39,6 +39,11 @@ pub(super) fn decode(row: &[u8]) -> Result<Progress, StoreError> {
         etag: row.option(Reader::text)?,
         created_from: if format > 1 { row.option(Reader::time)? } else { None },
     })
+}
+
+/// Where a parent's row stands.
+pub(super) fn place(feed: FeedId, parent: &str) -> Place {
+    (Tree::Progress, under(feed.as_bytes(), parent.as_bytes()))
 }
 
 /// The row of a parent.

@@ -1,7 +1,7 @@
 //! What a poll run writes: its pages, and its end.
 
 use super::calls::{self, Fold, Scope};
-use super::engine::Read;
+use super::engine::{Place, Read, Tree};
 use super::head::{self, Head};
 use super::marks::Marks;
 use super::txn::Txn;
@@ -32,6 +32,7 @@ pub(super) fn open(
     revision: u64,
     expected_end: u64,
 ) -> Result<Head, StoreError> {
+    txn.expect(&|| vec![leases::place(fence), head::place(feed)])?;
     leases::check(txn, fence)?;
     let head = head::head(txn, feed)?.ok_or(StoreError::Missing(feeds::WHAT))?;
     if head.revision != revision {
@@ -60,6 +61,7 @@ pub(super) fn close(
 
 /// Ends a run.
 pub(super) fn finish(txn: &mut Txn<'_>, mut finish: RunFinish) -> Result<(), StoreError> {
+    txn.expect(&|| places(&finish))?;
     leases::check(txn, finish.fence)?;
     let mut marks = marks::marks(txn, finish.feed)?.ok_or(StoreError::Missing(feeds::WHAT))?;
     let is_overtaken = overtaken(txn, &marks, &mut finish)?;
@@ -79,6 +81,17 @@ pub(super) fn finish(txn: &mut Txn<'_>, mut finish: RunFinish) -> Result<(), Sto
         calls::record(txn, Scope::feed(finish.feed), call, Fold::EmptyRuns)?;
     }
     Ok(())
+}
+
+fn places(finish: &RunFinish) -> Vec<Place> {
+    let state = (Tree::FeedStates, finish.feed.as_bytes().to_vec());
+    let mut places = vec![leases::place(finish.fence), marks::place(finish.feed), state];
+    if let Some(call) = &finish.call {
+        places.push((Tree::Listeners, call.workspace_id.as_bytes().to_vec()));
+        places.extend(insights::places(call));
+        places.push(calls::place(Scope::feed(finish.feed)));
+    }
+    places
 }
 
 /// True where a run's credentials were refused while someone asked for another run, as new credentials do: what is known

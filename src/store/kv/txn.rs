@@ -3,7 +3,7 @@
 //! Units of work run in it one after the other. One that fails takes back what it wrote and leaves the others alone.
 
 use super::domain::Domain;
-use super::engine::{Batch, Read, Rows, Scan, Span, Tree, Value};
+use super::engine::{Batch, Place, Read, Rows, Scan, Span, Tree, Value};
 use crate::limits::StoreLimits;
 use crate::store::{StoreError, Wake};
 use std::cmp::Ordering;
@@ -21,6 +21,8 @@ pub(crate) struct Txn<'a> {
     undo: Vec<Undo>,
     wakes: Vec<Wake>,
     bytes: usize,
+    /// Wakes and bytes before the last unit.
+    before: (usize, usize),
     held: Option<&'a [Domain]>,
     wanted: Vec<Domain>,
     waited: Duration,
@@ -36,6 +38,7 @@ impl<'a> Txn<'a> {
             undo: Vec::new(),
             wakes: Vec::new(),
             bytes: 0,
+            before: (0, 0),
             held: None,
             wanted: Vec::new(),
             waited: Duration::ZERO,
@@ -77,15 +80,22 @@ impl<'a> Txn<'a> {
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.undo.clear();
-        let wakes = self.wakes.len();
+        self.before = (self.wakes.len(), self.bytes);
         let result = work(self);
         if result.is_err() || !self.wanted.is_empty() {
-            self.wakes.truncate(wakes);
-            while let Some((tree, key, before)) = self.undo.pop() {
-                self.restore(tree, key, before);
-            }
+            self.take_back();
         }
         result
+    }
+
+    /// Takes back what the last unit wrote.
+    pub(crate) fn take_back(&mut self) {
+        let (wakes, bytes) = self.before;
+        self.wakes.truncate(wakes);
+        self.bytes = bytes;
+        while let Some((tree, key, before)) = self.undo.pop() {
+            self.restore(tree, key, before);
+        }
     }
 
     fn restore(&mut self, tree: Tree, key: Vec<u8>, before: Option<Option<Value>>) {
@@ -155,6 +165,11 @@ impl Read for Txn<'_> {
             Some(value) => Ok(value.clone()),
             None => self.base.get(tree, key),
         }
+    }
+
+    fn expect(&self, places: &dyn Fn() -> Vec<Place>) -> Result<(), StoreError> {
+        let is_written = |(tree, key): &Place| self.batch.trees[tree.index()].contains_key(key);
+        self.base.expect(&|| places().into_iter().filter(|place| !is_written(place)).collect())
     }
 
     fn range(&self, tree: Tree, span: Span, scan: Scan) -> Rows<'_> {

@@ -10,13 +10,18 @@
 mod database;
 mod endpoint;
 mod failure;
+mod fetching;
 mod layout;
 mod locks;
 mod moving;
+mod pipeline;
+mod ranges;
 mod reading;
+mod running;
 mod schema;
 mod sql;
 mod tls;
+mod transaction;
 mod wakes;
 mod writing;
 

@@ -6,7 +6,7 @@
 
 use super::failure::told;
 use super::layout::home;
-use super::{Database, PostgresOptions, StoreError, kept_days, schema, time, writing};
+use super::{Database, PostgresOptions, StoreError, kept_days, schema, time, transaction};
 use crate::limits::StoreLimits;
 use crate::store::kv::engine::{Batch, Tree, Value};
 use crate::store::kv::moves::MOVE;
@@ -122,7 +122,7 @@ impl Side for PostgresSide {
     }
 
     async fn keep(&self, batch: Batch) -> Result<(), StoreError> {
-        writing::end(&self.client, &self.database, batch, &[]).await.map_err(told)?;
+        transaction::end(&self.client, &self.database, batch, &[]).await.map_err(told)?;
         self.shut_out().await
     }
 

@@ -1,49 +1,122 @@
 //! Reading rows from the database's tables, for code that reads without waiting: each call waits on its thread.
+//!
+//! A way to the database and back costs far more than a row. So rows that are expected are asked for together; and units
+//! of work, which can be run again, are run until they lack a row, and wait until what all of them lack has been fetched
+//! at once ([`super::running`]).
 
 use super::failure::{Failure, told};
-use super::layout::{day, home, home_of};
-use super::sql::{RangeOf, Statements};
+use super::fetching;
+use super::layout::{day, home};
+use super::ranges::Parts;
+use super::sql::Statements;
 use crate::store::StoreError;
-use crate::store::kv::engine::{Read, Rows, Scan, Span, Tree, Value};
+use crate::store::kv::engine::{Place, Read, Rows, Scan, Span, Tree, Value};
 use deadpool_postgres::Client;
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio_postgres::types::ToSql;
 
-/// Rows of the first part of a range.
-const FIRST_ROWS: i64 = 8;
-/// By how much a part is larger than the one before it.
-const GROWTH: i64 = 8;
-/// Rows of a part at most.
-const ROWS_MAX: i64 = 512;
-
-/// Rows by tree and key, and none where there is no such row.
-type Known = HashMap<(Tree, Vec<u8>), Option<Value>>;
+/// What a unit gets that is to be run again. Nobody else sees it.
+const LACKING: StoreError = StoreError::Conflict("row");
 
 /// Reads through one connection. It belongs to a thread that may wait.
 pub(super) struct Reading<'a> {
     pub(super) client: &'a Client,
     pub(super) statements: &'a [Statements],
-    pub(super) handle: Handle,
-    pub(super) deadline: Duration,
-    /// What a transaction has read: its domains are its own, so that it stays true. None where each read is of its own.
-    known: Option<RefCell<Known>>,
+    handle: Handle,
+    deadline: Duration,
+    /// Rows, and places where there is none.
+    known: RefCell<HashMap<Place, Option<Value>>>,
+    /// True if what is read stays as it is: that of a transaction which has its domains to itself.
+    is_steady: bool,
+    /// False while nothing is to be waited for.
+    asks: Cell<bool>,
+    /// What would have been asked for.
+    lacked: RefCell<Vec<Place>>,
+    /// True if a range would have been asked for.
+    lacks_range: Cell<bool>,
     /// Why a read failed, whatever was made of it.
     failed: RefCell<Option<Failure>>,
 }
 
+/// What a unit lacked to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lacked {
+    Nothing,
+    /// Rows that can be fetched with those of others.
+    Rows,
+    /// A range, which it has to ask for itself.
+    Range,
+}
+
 impl<'a> Reading<'a> {
-    /// Reads anew each time.
+    /// Reads anew each time, but for what was expected.
     pub(super) fn new(client: &'a Client, statements: &'a [Statements], deadline: Duration) -> Self {
-        let (known, failed) = (None, RefCell::default());
-        Reading { client, statements, handle: Handle::current(), deadline, known, failed }
+        Reading {
+            client,
+            statements,
+            handle: Handle::current(),
+            deadline,
+            known: RefCell::default(),
+            is_steady: false,
+            asks: Cell::new(true),
+            lacked: RefCell::default(),
+            lacks_range: Cell::new(false),
+            failed: RefCell::default(),
+        }
     }
 
-    /// Reads each row once.
-    pub(super) fn remembering(self) -> Self {
-        Reading { known: Some(RefCell::default()), ..self }
+    /// Reads each row once, as a transaction may.
+    pub(super) fn steady(self) -> Self {
+        Reading { is_steady: true, ..self }
+    }
+
+    /// Whether to ask for what is not known, or to tell what is lacked.
+    pub(super) fn set_asks(&self, asks: bool) {
+        self.asks.set(asks);
+    }
+
+    /// What was lacked since `rows` were; ranges are forgotten.
+    pub(super) fn lacked_since(&self, rows: usize) -> Lacked {
+        let lacks_range = self.lacks_range.replace(false);
+        match self.lacked_rows() > rows {
+            true => Lacked::Rows,
+            false if lacks_range => Lacked::Range,
+            false => Lacked::Nothing,
+        }
+    }
+
+    /// How many rows are lacked.
+    pub(super) fn lacked_rows(&self) -> usize {
+        self.lacked.borrow().len()
+    }
+
+    /// Takes what is lacked, each place once.
+    pub(super) fn take_lacked(&self) -> Vec<Place> {
+        let mut places = self.lacked.take();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// What has been read.
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.known.borrow().keys().cloned().collect()
+    }
+
+    /// Takes what was fetched; where no row was, there is none.
+    pub(super) fn learn(&self, places: Vec<Place>, rows: Vec<(Place, Value)>) {
+        let mut known = self.known.borrow_mut();
+        known.extend(places.into_iter().map(|place| (place, None)));
+        known.extend(rows.into_iter().map(|(place, row)| (place, Some(row))));
+    }
+
+    /// Asks for rows, all at once.
+    pub(super) fn fetch(&self, places: Vec<Place>) -> Result<(), StoreError> {
+        let rows = self.wait(fetching::fetch(self.client, self.statements, &places))?;
+        self.learn(places, rows);
+        Ok(())
     }
 
     /// Why a read failed.
@@ -64,6 +137,15 @@ impl<'a> Reading<'a> {
         })
     }
 
+    /// An error where a range is not to be asked for now.
+    pub(super) fn may_ask_for_range(&self) -> Result<(), StoreError> {
+        if self.asks.get() {
+            return Ok(());
+        }
+        self.lacks_range.set(true);
+        Err(LACKING)
+    }
+
     fn ask(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError> {
         let statement = &self.statements[tree.index()].get;
         let home = home(tree, key).unwrap_or_default();
@@ -81,14 +163,32 @@ impl<'a> Reading<'a> {
 
 impl Read for Reading<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let Some(known) = &self.known else { return self.ask(tree, key) };
         let place = (tree, key.to_vec());
-        if let Some(row) = known.borrow().get(&place) {
+        if let Some(row) = self.known.borrow().get(&place) {
             return Ok(row.clone());
         }
+        if !self.asks.get() {
+            self.lacked.borrow_mut().push(place);
+            return Err(LACKING);
+        }
         let row = self.ask(tree, key)?;
-        known.borrow_mut().insert(place, row.clone());
+        if self.is_steady {
+            self.known.borrow_mut().insert(place, row.clone());
+        }
         Ok(row)
+    }
+
+    fn expect(&self, places: &dyn Fn() -> Vec<Place>) -> Result<(), StoreError> {
+        let mut places = places();
+        places.retain(|place| !self.known.borrow().contains_key(place));
+        match (places.is_empty(), self.asks.get()) {
+            (true, _) => Ok(()),
+            (false, true) => self.fetch(places),
+            (false, false) => {
+                self.lacked.borrow_mut().extend(places);
+                Err(LACKING)
+            }
+        }
     }
 
     fn range(&self, tree: Tree, span: Span, scan: Scan) -> Rows<'_> {
@@ -100,104 +200,7 @@ impl Read for Reading<'_> {
 
     fn ranges(&self, tree: Tree, spans: Vec<Span>) -> Result<Vec<Rows<'_>>, StoreError> {
         let mut parts: Vec<_> = spans.into_iter().map(|span| Parts::new(self, tree, span, Scan::Up)).collect();
-        let home = parts.first().and_then(|part| part.home);
-        // What has no end, or several homes, is asked for one by one.
-        let is_simple =
-            |part: &Parts<'_>| part.home == home && part.rest.as_ref().is_some_and(|span| span.to.is_some());
-        if let Some(home) = home.filter(|_| parts.iter().all(is_simple)) {
-            self.fetch_firsts(tree, home, &mut parts)?;
-        }
+        Parts::fetch_firsts(self, tree, &mut parts)?;
         Ok(parts.into_iter().map(|part| Box::new(part) as Rows<'_>).collect())
-    }
-}
-
-impl Reading<'_> {
-    /// Asks for the beginnings of several ranges at once.
-    fn fetch_firsts(&self, tree: Tree, home: i16, parts: &mut [Parts<'_>]) -> Result<(), StoreError> {
-        let spans = || parts.iter().filter_map(|part| part.rest.as_ref());
-        let first: Vec<&[u8]> = spans().map(|span| span.from.as_slice()).collect();
-        let behind: Vec<&[u8]> = spans().filter_map(|span| span.to.as_deref()).collect();
-        let statement = &self.statements[tree.index()].firsts;
-        let found = self.wait(async {
-            let statement = self.client.prepare_cached(statement).await?;
-            self.client.query(&statement, &[&first, &behind, &home, &FIRST_ROWS]).await
-        })?;
-        let mut rows: Vec<Vec<_>> = parts.iter().map(|_| Vec::new()).collect();
-        for row in &found {
-            let number = usize::try_from(row.get::<_, i64>(0)).unwrap_or_default();
-            if let Some(rows) = number.checked_sub(1).and_then(|index| rows.get_mut(index)) {
-                rows.push((Value::from(row.get::<_, &[u8]>(1)), Value::from(row.get::<_, &[u8]>(2))));
-            }
-        }
-        for (part, mut rows) in parts.iter_mut().zip(rows) {
-            rows.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-            if let Some(span) = part.rest.take() {
-                part.found(rows.into(), span);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The rows of a range, a part after the other.
-struct Parts<'a> {
-    reading: &'a Reading<'a>,
-    tree: Tree,
-    home: Option<i16>,
-    /// What of the range has not been asked for.
-    rest: Option<Span>,
-    scan: Scan,
-    rows: VecDeque<(Value, Value)>,
-    limit: i64,
-}
-
-impl<'a> Parts<'a> {
-    fn new(reading: &'a Reading<'a>, tree: Tree, span: Span, scan: Scan) -> Self {
-        let home = home_of(tree, &span);
-        Parts { reading, tree, home, rest: Some(span), scan, rows: VecDeque::new(), limit: FIRST_ROWS }
-    }
-
-    /// Takes the next part of what was asked for as `span`.
-    fn found(&mut self, rows: VecDeque<(Value, Value)>, span: Span) {
-        let is_more = i64::try_from(rows.len()).is_ok_and(|count| count == self.limit);
-        self.rows = rows;
-        self.limit = (self.limit * GROWTH).min(ROWS_MAX);
-        if let Some((last, _)) = self.rows.back().filter(|_| is_more) {
-            self.rest = Some(match self.scan {
-                Scan::Up => Span { from: [&last[..], &[0]].concat(), to: span.to },
-                Scan::Down => Span { from: span.from, to: Some(last.to_vec()) },
-            });
-        }
-    }
-
-    fn fetch(&mut self, span: Span) -> Result<(), StoreError> {
-        let Parts { reading, tree, home, scan, limit, .. } = self;
-        let of = RangeOf { scan: *scan, has_end: span.to.is_some(), has_home: home.is_some() };
-        let statement = reading.statements[tree.index()].range(of);
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&span.from, limit];
-        parameters.extend(span.to.as_ref().map(|to| to as &(dyn ToSql + Sync)));
-        parameters.extend(home.as_ref().map(|home| home as &(dyn ToSql + Sync)));
-        let found = reading.wait(async {
-            let statement = reading.client.prepare_cached(statement).await?;
-            reading.client.query(&statement, &parameters).await
-        })?;
-        let rows = found.iter().map(|row| (Value::from(row.get::<_, &[u8]>(0)), Value::from(row.get::<_, &[u8]>(1))));
-        let rows = rows.collect();
-        self.found(rows, span);
-        Ok(())
-    }
-}
-
-impl Iterator for Parts<'_> {
-    type Item = Result<(Value, Value), StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rows.is_empty()
-            && let Some(span) = self.rest.take()
-            && let Err(error) = self.fetch(span)
-        {
-            return Some(Err(error));
-        }
-        self.rows.pop_front().map(Ok)
     }
 }

@@ -8,6 +8,8 @@ use crate::store::kv::engine::{Scan, Tree};
 pub(super) struct Statements {
     /// One row by home and key; `day` too where the key says it.
     pub(super) get: String,
+    /// Several rows, as `get`, by arrays. Where a row has several days, the newest comes last.
+    pub(super) many: String,
     /// Rows of a range.
     ranges: [String; 8],
     /// The first rows of several ranges of one home, each with the number of its range, from 1.
@@ -47,9 +49,13 @@ impl Statements {
     pub(super) fn new(schema: &str, tree: Tree) -> Self {
         let table = format!("{schema}.{}", tree.name());
         let ranges: Vec<String> = RangeOf::all().map(|of| range(&table, of)).collect();
-        let (get, put, remove) = match shape(tree) {
+        let (get, many, put, remove) = match shape(tree) {
             Shape::Dated(Dated::Key) => (
                 format!("SELECT v FROM {table} WHERE home = $1 AND k = $2 AND day = $3"),
+                format!(
+                    "SELECT t.k, t.v FROM unnest($1::int2[], $2::bytea[], $3::int4[]) AS g(home, k, day) \
+                     JOIN {table} t ON t.home = g.home AND t.k = g.k AND t.day = g.day"
+                ),
                 format!(
                     "INSERT INTO {table} (home, k, v, day) SELECT * FROM unnest($1::int2[], $2::bytea[], $3::bytea[], \
                      $4::int4[]) ON CONFLICT (home, k, day) DO UPDATE SET v = excluded.v"
@@ -62,6 +68,7 @@ impl Statements {
             // Newest partition first: most reads are of what was just written.
             Shape::Dated(Dated::Now) => (
                 format!("SELECT v FROM {table} WHERE home = $1 AND k = $2 ORDER BY day DESC LIMIT 1"),
+                format!("{} ORDER BY t.day", many(&table)),
                 format!(
                     "INSERT INTO {table} (home, k, v, day) SELECT home, k, v, \
                      floor(extract(epoch FROM clock_timestamp()) / 86400)::int4 \
@@ -72,6 +79,7 @@ impl Statements {
             ),
             Shape::Plain | Shape::Hot | Shape::Bytes => (
                 format!("SELECT v FROM {table} WHERE home = $1 AND k = $2"),
+                many(&table),
                 format!(
                     "INSERT INTO {table} (home, k, v) SELECT * FROM unnest($1::int2[], $2::bytea[], $3::bytea[]) \
                      ON CONFLICT (home, k) DO UPDATE SET v = excluded.v"
@@ -84,7 +92,7 @@ impl Statements {
             "SELECT s.number, x.k, x.v FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS s(first, behind, number), \
              LATERAL (SELECT k, v FROM {table} WHERE home = $3 AND k >= s.first AND k < s.behind ORDER BY k LIMIT $4) AS x"
         );
-        Statements { get, ranges, firsts, put, remove }
+        Statements { get, many, ranges, firsts, put, remove }
     }
 
     /// The statement of a range. Its parameters: the first key, how many rows, then the end and the home where it has
@@ -92,6 +100,12 @@ impl Statements {
     pub(super) fn range(&self, of: RangeOf) -> &str {
         &self.ranges[of.index()]
     }
+}
+
+fn many(table: &str) -> String {
+    format!(
+        "SELECT t.k, t.v FROM unnest($1::int2[], $2::bytea[]) AS g(home, k) JOIN {table} t ON t.home = g.home AND t.k = g.k"
+    )
 }
 
 fn remove(table: &str) -> String {

@@ -1,15 +1,76 @@
-//! How the database plans to find rows: by an index each, however many there are.
+//! How the database plans to find rows: by an index each, however many there are. And how units share a transaction.
 
 use super::locks;
 use super::sql::{RangeOf, Statements};
 use super::{PostgresOptions, PostgresStore};
 use crate::limits::StoreLimits;
 use crate::random::Random;
-use crate::store::kv::engine::{Scan, Tree};
+use crate::store::kv::engine::{Place, Read, Scan, Tree};
+use crate::store::kv::{Domain, Pace, Units};
 use tokio_postgres::types::ToSql;
 
 /// Rows of each table: more than a planner would rather read through.
 const ROWS: i32 = 5_000;
+
+/// A store in a schema of its own, with one writer.
+async fn open(url: &str, limits: StoreLimits) -> (PostgresStore, String) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let schema = format!("inside_{:016x}", Random::system().up_to(u64::MAX));
+    let limits = StoreLimits { writers: 1, connections_max: 1, ..limits };
+    let store = PostgresStore::open(&PostgresOptions::new(url, &schema, None).unwrap(), &limits).await.unwrap();
+    (store, schema)
+}
+
+fn url() -> String {
+    std::env::var("DATABASE_URL").expect("DATABASE_URL names a database for tests")
+}
+
+async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Units of one group are run again and again until all of them have what they read, each row, range and expectation at
+/// another time; they come to the same as if each had run alone, in the order in which they were asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs DATABASE_URL: tests/with_postgres.sh sets it"]
+async fn units_that_are_run_together_see_what_those_before_them_wrote() {
+    const UNITS: u8 = 60;
+    let limits = StoreLimits { position_linger_ms: 500, ..StoreLimits::default() };
+    let (store, schema) = open(&url(), limits).await;
+    let place = |name: &str, number: u8| -> Place { (Tree::Meta, format!("{name}{number:03}").into_bytes()) };
+    let unit = |number: u8| {
+        store.write(Domain::Store, Pace::Lazy, move |txn| {
+            if number % 3 == 0 {
+                txn.expect(&|| (0..=number).map(|before| place("mark", before)).collect())?;
+            }
+            // What is read next depends on what was read: as deep as four rows.
+            for depth in 0..number % 5 {
+                let (tree, key) = place("deep", number.wrapping_mul(7).wrapping_add(depth));
+                txn.get(tree, &key)?;
+            }
+            let (tree, key) = place("mark", number);
+            txn.put(tree, key, vec![number]);
+            let marks =
+                if number % 4 == 1 { txn.prefix(tree, b"mark").collect::<Result<Vec<_>, _>>()?.len() } else { 0 };
+            let all = txn.get(Tree::Meta, b"all")?.map(|row| row.to_vec()).unwrap_or_default();
+            txn.put(Tree::Meta, b"all".to_vec(), [&all[..], &[number]].concat());
+            if number % 10 == 9 { Err(crate::store::StoreError::Conflict("test")) } else { Ok((all.len(), marks)) }
+        })
+    };
+    let results = futures_util::future::join_all((0..UNITS).map(unit)).await;
+    let kept: Vec<u8> = (0..UNITS).filter(|number| number % 10 != 9).collect();
+    let found = store.read(|read| read.get(Tree::Meta, b"all")).await.unwrap().unwrap();
+    assert_eq!(found.to_vec(), kept);
+    for (number, result) in (0..UNITS).zip(results) {
+        let before = kept.iter().filter(|kept| **kept < number).count();
+        let marks = if number % 4 == 1 { before + 1 } else { 0 };
+        assert_eq!(result.ok(), (number % 10 != 9).then_some((before, marks)), "unit {number}");
+    }
+    drop(store);
+    connect(&url()).await.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await.unwrap();
+}
 
 async fn plan(client: &tokio_postgres::Client, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> String {
     let rows = client.query(&format!("EXPLAIN {sql}"), parameters).await.unwrap();
@@ -19,13 +80,8 @@ async fn plan(client: &tokio_postgres::Client, sql: &str, parameters: &[&(dyn To
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs DATABASE_URL: tests/with_postgres.sh sets it"]
 async fn no_statement_reads_through_a_table() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let url = std::env::var("DATABASE_URL").expect("DATABASE_URL names a database for tests");
-    let schema = format!("plans_{:016x}", Random::system().up_to(u64::MAX));
-    let limits = StoreLimits { writers: 1, connections_max: 1, ..StoreLimits::default() };
-    let store = PostgresStore::open(&PostgresOptions::new(&url, &schema, None).unwrap(), &limits).await.unwrap();
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let (store, schema) = open(&url(), StoreLimits::default()).await;
+    let client = connect(&url()).await;
     for tree in Tree::ALL {
         let is_dated = matches!(super::layout::shape(*tree), super::layout::Shape::Dated(_));
         let today = ", floor(extract(epoch FROM now()) / 86400)::int4 + n % 3";
@@ -54,6 +110,7 @@ async fn no_statement_reads_through_a_table() {
             remove.push(&days);
         }
         let mut plans = vec![plan(&client, &statements.get, &get).await];
+        plans.push(plan(&client, &statements.many, &remove).await);
         plans.push(plan(&client, &statements.remove, &remove).await);
         let ends = vec![end.clone()];
         plans.push(plan(&client, &statements.firsts, &[&keys, &ends, &home, &limit]).await);
@@ -74,7 +131,7 @@ async fn no_statement_reads_through_a_table() {
         }
     }
     let lock = format!("SELECT 1 FROM {schema}.locks WHERE id = ANY($1) ORDER BY id FOR UPDATE");
-    let plan = plan(&client, &lock, &[&locks::all(&[crate::store::kv::Domain::Store])]).await;
+    let plan = plan(&client, &lock, &[&locks::all(&[Domain::Store])]).await;
     assert!(plan.contains("Index"), "{plan}");
     drop(store);
     client.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await.unwrap();

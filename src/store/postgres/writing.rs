@@ -1,34 +1,29 @@
 //! A writer: one thread with one connection that runs units of work in transactions of their own.
 //!
-//! gather -> lock what the units work on -> run them -> write all rows, tell other nodes, commit -> answer
+//! gather -> lock what the units work on, read what they expect -> run them -> write all rows, tell other nodes, commit
+//! -> answer
 //!
 //! Units of one shard go to one writer, so that they keep their order. A transaction that fails in passing is run again,
 //! with a new connection where that broke; whether one whose commit was not answered took place, the database is asked.
 
+use super::Database;
 use super::failure::{Failure, told};
-use super::layout::{day, home};
 use super::reading::Reading;
-use super::{Database, locks, wakes};
+use super::running::{Ran, Running};
+use super::transaction::{begin, end};
 use crate::limits::StoreLimits;
 use crate::store::Wake;
 use crate::store::kv::Domain;
-use crate::store::kv::engine::{Batch, Tree, Value};
+use crate::store::kv::engine::Place;
 use crate::store::kv::inbox::Inbox;
 use crate::store::kv::queue::Unit;
-use crate::store::kv::txn::Txn;
 use deadpool_postgres::Client;
-use futures_util::future::try_join_all;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
-use tokio_postgres::types::ToSql;
 
-/// Rows of one transaction, beyond which no further unit joins it.
-const ROWS_MAX: usize = 3_000;
-/// Bytes of one transaction, beyond which no further unit joins it.
-const BYTES_MAX: usize = 16 << 20;
 /// The longest wait between tries.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -36,18 +31,10 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 enum Ended {
     /// This many units are durable.
     Kept { units: usize, wakes: Vec<Wake> },
-    /// The unit behind them lacks these domains.
-    Lacks(Vec<Domain>),
+    /// The first unit lacks these domains, and has read these rows before it found out.
+    Lacks { domains: Vec<Domain>, places: Vec<Place> },
     /// Whether this many units took place nobody can tell.
     Unknown { units: usize, failure: Failure },
-}
-
-/// What of a group goes into one transaction.
-struct Ran {
-    units: usize,
-    lacked: Vec<Domain>,
-    batch: Batch,
-    wakes: Vec<Wake>,
 }
 
 /// Owns a connection, and the writes of some shards.
@@ -88,17 +75,21 @@ impl Writer {
     fn commit(&mut self, group: &mut VecDeque<Unit>) {
         let give_up = Instant::now() + Duration::from_millis(self.limits.write_deadline_ms);
         let mut wait = Duration::from_millis(5);
-        let mut also: Vec<Domain> = Vec::new();
+        let (mut also, mut expected) = (Vec::new(), Vec::new());
         let mut units_max = usize::MAX;
         loop {
-            match self.transact(group, &also, units_max) {
+            match self.transact(group, &also, std::mem::take(&mut expected), units_max) {
                 Ok(Ended::Kept { units, wakes }) => {
                     // Nobody listens: nobody waits.
                     wakes.into_iter().for_each(|wake| drop(self.wakes.send(wake)));
                     group.drain(..units).for_each(|unit| unit.answer(Ok(())));
                     return;
                 }
-                Ok(Ended::Lacks(domains)) => also.extend(domains),
+                // It most likely reads the same again, and then keeps others out for as long as it takes.
+                Ok(Ended::Lacks { domains, places }) => {
+                    also.extend(domains);
+                    expected = places;
+                }
                 // Running them again might do twice what they ask for: whoever asked looks for himself.
                 Ok(Ended::Unknown { units, failure }) => {
                     self.forget_client();
@@ -127,20 +118,32 @@ impl Writer {
         }
     }
 
-    fn transact(&mut self, group: &mut VecDeque<Unit>, also: &[Domain], units_max: usize) -> Result<Ended, Failure> {
+    /// Makes one transaction of the first units of a group, which has some domains beside the units' own, and first of all
+    /// reads what is expected to be read.
+    fn transact(
+        &mut self,
+        group: &mut VecDeque<Unit>,
+        also: &[Domain],
+        mut expected: Vec<Place>,
+        units_max: usize,
+    ) -> Result<Ended, Failure> {
         let client = match self.client.take() {
             Some(client) if !client.is_closed() => client,
             _ => self.handle.block_on(self.database.client())?,
         };
         let client = self.client.insert(client);
         let held: Vec<Domain> = group.iter().map(|unit| unit.domain).chain(also.iter().copied()).collect();
-        let xid = self.handle.block_on(begin(client, &self.database, &held))?;
         let entered = self.handle.enter();
-        let reading = Reading::new(client, &self.database.statements, self.database.deadline).remembering();
-        let Ran { units, lacked, batch, wakes } = run(group, units_max, &reading, &self.limits, &held);
+        let reading = Reading::new(client, &self.database.statements, self.database.deadline).steady();
+        let mut run = Running::new(&reading, &self.limits, &held, units_max.min(group.len()));
+        expected.extend(run.survey(group));
+        let (xid, rows) = self.handle.block_on(begin(client, &self.database, &held, &expected))?;
+        reading.learn(expected, rows);
+        let Ran { units, lacked, batch, wakes } = run.finish(group);
         if let Some(failure) = reading.failure() {
             return Err(failure);
         }
+        let places = if lacked.is_empty() { Vec::new() } else { reading.places() };
         drop(reading);
         drop(entered);
         if batch.len == 0 && wakes.is_empty() {
@@ -159,7 +162,7 @@ impl Writer {
             self.forget_client();
         }
         if units == 0 && !lacked.is_empty() {
-            return Ok(Ended::Lacks(lacked));
+            return Ok(Ended::Lacks { domains: lacked, places });
         }
         Ok(Ended::Kept { units, wakes })
     }
@@ -189,107 +192,4 @@ fn give_up_on(group: &mut VecDeque<Unit>, units: usize, failure: Failure) {
     tracing::error!(error = %failure.message, units, "units of work were given up");
     let error = told(failure);
     group.drain(..units).for_each(|unit| unit.answer(Err(error.clone())));
-}
-
-/// Begins a transaction, locks what its units work on, and answers the transaction's number.
-async fn begin(client: &Client, database: &Database, held: &[Domain]) -> Result<String, Failure> {
-    let locks = locks::all(held);
-    let lock = &database.lock;
-    let begun = async {
-        let lock = client.prepare_cached(lock).await?;
-        let number = client.prepare_cached("SELECT pg_current_xact_id()::text").await?;
-        // Sent together: they are one round trip.
-        let asked: [&(dyn ToSql + Sync); 1] = [&locks];
-        let begin = client.batch_execute("BEGIN");
-        let (_, rows, row) = tokio::try_join!(begin, client.query(&lock, &asked), client.query_one(&number, &[]))?;
-        Ok::<_, tokio_postgres::Error>((rows.len(), row.get(0)))
-    };
-    let (count, xid) = database.answered(begun).await?;
-    if count == locks.len() {
-        return Ok(xid);
-    }
-    Err(Failure { message: "the database's table of locks is not as it was made".into(), is_passing: false })
-}
-
-/// Runs `units_max` units of a group at most, until there is enough for one transaction, or one lacks a domain.
-fn run(
-    group: &mut VecDeque<Unit>,
-    units_max: usize,
-    reading: &Reading<'_>,
-    limits: &StoreLimits,
-    held: &[Domain],
-) -> Ran {
-    let mut txn = Txn::holding(reading, limits, held);
-    let (mut units, mut lacked) = (0, Vec::new());
-    for unit in group.iter_mut() {
-        if units == units_max || txn.len() >= ROWS_MAX || txn.bytes() >= BYTES_MAX {
-            break;
-        }
-        txn.set_waited(unit.waited());
-        unit.run(&mut txn);
-        lacked = txn.wanted();
-        if !lacked.is_empty() || reading.failure().is_some() {
-            break;
-        }
-        units += 1;
-    }
-    let (batch, wakes) = txn.finish();
-    Ran { units, lacked, batch, wakes }
-}
-
-/// Writes all rows, tells other nodes and commits. All of it is sent at once.
-pub(super) async fn end(client: &Client, database: &Database, batch: Batch, wakes: &[Wake]) -> Result<(), Failure> {
-    let mut writes = Vec::new();
-    for (tree, rows) in Tree::ALL.iter().zip(batch.trees) {
-        let (mut put, mut gone) = (Rows::default(), Rows::default());
-        for (key, value) in rows {
-            if let Some(value) = value { put.add(*tree, key, Some(value)) } else { gone.add(*tree, key, None) }
-        }
-        let statements = &database.statements[tree.index()];
-        writes.extend((!gone.keys.is_empty()).then_some((&statements.remove, gone)));
-        writes.extend((!put.keys.is_empty()).then_some((&statements.put, put)));
-    }
-    let notes = wakes::encode(&database.endpoint.node, wakes);
-    let ended = async {
-        let notify = async {
-            let statement = client.prepare_cached("SELECT pg_notify($1, text) FROM unnest($2::text[]) AS text").await?;
-            client.query(&statement, &[&database.endpoint.channel, &notes]).await
-        };
-        let notify = async { if notes.is_empty() { Ok(Vec::new()) } else { notify.await } };
-        let writes = try_join_all(writes.iter().map(|(sql, rows)| rows.write(client, sql)));
-        tokio::try_join!(writes, notify)?;
-        client.batch_execute("COMMIT").await
-    };
-    database.answered(ended).await
-}
-
-/// Rows of one table, as the arrays that a statement takes.
-#[derive(Default)]
-struct Rows {
-    homes: Vec<i16>,
-    keys: Vec<Vec<u8>>,
-    values: Vec<Value>,
-    days: Vec<i32>,
-}
-
-impl Rows {
-    fn add(&mut self, tree: Tree, key: Vec<u8>, value: Option<Value>) {
-        self.homes.push(home(tree, &key).unwrap_or_default());
-        self.days.extend(day(tree, &key));
-        self.keys.push(key);
-        self.values.extend(value);
-    }
-
-    async fn write(&self, client: &Client, sql: &str) -> Result<u64, tokio_postgres::Error> {
-        let statement = client.prepare_cached(sql).await?;
-        let values: Vec<&[u8]> = self.values.iter().map(|value| &**value).collect();
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&self.homes, &self.keys];
-        if !values.is_empty() {
-            parameters.push(&values);
-        }
-        if !self.days.is_empty() {
-            parameters.push(&self.days);
-        }
-        client.execute(&statement, &parameters).await
-    }
 }
