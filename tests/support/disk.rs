@@ -366,8 +366,13 @@ impl Feeds for EngineStore {
         self.call(false, self.disk.store.feed_due(id)).await
     }
 
-    async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {
-        self.call(false, self.disk.store.due_feeds(shards, limit)).await
+    async fn due_feeds(
+        &self,
+        shards: &[ShardId],
+        until: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<DueFeed>, StoreError> {
+        self.call(false, self.disk.store.due_feeds(shards, until, limit)).await
     }
 
     async fn ping_feed(&self, feed: FeedId, now: DateTime<Utc>) -> Result<u64, StoreError> {
