@@ -97,6 +97,32 @@ pub(crate) async fn a_deleted_connection_leaves_nothing_to_be_found(world: &Worl
     while world.store.clean_up(1).await.unwrap() {}
 }
 
+pub(crate) async fn what_there_is_is_counted(world: &World) {
+    let workspace = world.workspace_id();
+    let counted = async || world.store.count_connections(workspace).await.unwrap();
+    assert_eq!(counted().await, 0);
+    let (first, second) = (world.new_connection(workspace), world.new_connection(workspace));
+    world.store.insert_connection(first.clone()).await.unwrap();
+    world.store.insert_connection(second.clone()).await.unwrap();
+    world.connection().await;
+    assert_eq!(counted().await, 2, "others' are not among them");
+    assert_eq!(world.store.insert_connection(second.clone()).await, Err(StoreError::Exists("connection")));
+    world.store.replace_connection(Connection { is_paused: true, ..first.clone() }).await.unwrap();
+    assert_eq!(counted().await, 2);
+
+    let webhooks = async |connection: &Connection| world.store.count_webhooks(connection.id).await.unwrap();
+    assert_eq!(webhooks(&second).await, 0);
+    let webhook = world.keep(world.new_webhook(&second)).await;
+    world.keep(world.new_webhook(&second)).await;
+    let other = world.keep(Webhook { object_type: ObjectType::RepoCommit, ..world.new_webhook(&second) }).await;
+    assert_ne!(other.feed_id, webhook.feed_id);
+    assert_eq!((webhooks(&first).await, webhooks(&second).await), (0, 3));
+    world.store.delete_webhook(webhook.id, at(3)).await.unwrap();
+    assert_eq!(webhooks(&second).await, 2);
+    world.store.delete_connection(second.id, at(4)).await.unwrap();
+    assert_eq!((counted().await, webhooks(&second).await), (1, 0));
+}
+
 pub(crate) async fn lists_filter_sort_and_page(world: &World) {
     let workspace = world.workspace_id();
     for (number, name) in ["c", "a", "b"].into_iter().enumerate() {

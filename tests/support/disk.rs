@@ -220,6 +220,7 @@ pass_on! {
         writes insert_connection(connection: Connection) -> ();
         reads connection(id: ConnectionId) -> Option<Connection>;
         reads connections(workspace: WorkspaceId, query: &ConnectionQuery) -> Vec<Connection>;
+        reads count_connections(workspace: WorkspaceId) -> u64;
         writes replace_connection(connection: Connection) -> Connection;
         writes delete_connection(id: ConnectionId, now: DateTime<Utc>) -> Vec<WebhookId>;
     }
@@ -227,6 +228,7 @@ pass_on! {
         writes insert_webhook(new: NewWebhook) -> Webhook;
         reads webhook(id: WebhookId) -> Option<Webhook>;
         reads webhooks(workspace: WorkspaceId, query: &WebhookQuery) -> Vec<Webhook>;
+        reads count_webhooks(connection: ConnectionId) -> usize;
         reads webhooks_of_feed(feed: FeedId, after: Option<WebhookId>, limit: usize) -> Vec<Webhook>;
         reads webhooks_of_shard(shard: ShardId, after: Option<WebhookId>, limit: usize) -> Vec<Webhook>;
         writes replace_webhook(webhook: Webhook) -> Webhook;
