@@ -279,7 +279,7 @@ pass_on! {
     impl Replays {
         writes begin_replay(replay: Replay) -> ();
         reads replay(webhook: WebhookId) -> Option<Replay>;
-        reads open_replays(shard: ShardId, limit: usize) -> Vec<Replay>;
+        reads open_replays(shards: &[ShardId], limit: usize) -> Vec<Replay>;
         writes step_replay(step: ReplayStep) -> ();
         writes cancel_replay(webhook: WebhookId, now: DateTime<Utc>) -> Replay;
     }
