@@ -6,6 +6,9 @@ use std::path::PathBuf;
 /// Clock ticks a second in /proc/PID/stat (USER_HZ, 100 on every Linux this runs on).
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Statements that are printed, where the database counts what they cost.
+const STATEMENTS: i64 = 8;
+
 /// A schema in the database that DATABASE_URL names.
 pub(crate) struct Database {
     pub(crate) url: String,
@@ -50,6 +53,38 @@ impl Database {
                    tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()";
         let row = self.client.query_one(ask, &[]).await.expect("statistics");
         Work { cpu: cpu(), commits: row.get(0), wal_bytes: row.get(1), rows: row.get(2) }
+    }
+
+    /// Bytes of the whole database.
+    pub(crate) async fn bytes(&self) -> u64 {
+        let ask = "SELECT pg_database_size(current_database())";
+        let bytes: i64 = self.client.query_one(ask, &[]).await.expect("its size").get(0);
+        u64::try_from(bytes).unwrap_or(0)
+    }
+
+    /// Bytes of a table with its indexes and partitions.
+    pub(crate) async fn table_bytes(&self, name: &str) -> u64 {
+        let ask = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::int8 FROM pg_class c \
+                   JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r' \
+                   AND (c.relname = $2 OR c.relname ~ ('^' || $2 || '_([0-9]+|other)$'))";
+        let bytes: i64 = self.client.query_one(ask, &[&self.schema, &name]).await.expect("its size").get(0);
+        u64::try_from(bytes).unwrap_or(0)
+    }
+
+    /// Forgets what statements have cost, where the database counts that (pg_stat_statements).
+    pub(crate) async fn forget_statements(&self) {
+        let forget = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()";
+        let _ = self.client.batch_execute(forget).await;
+    }
+
+    /// Prints the statements that have cost most since then, where the database counts that.
+    pub(crate) async fn print_statements(&self) {
+        let ask = "SELECT calls, total_exec_time, rows, left(replace(query, $1 || '.', ''), 110) \
+                   FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT $2";
+        for row in self.client.query(ask, &[&self.schema, &STATEMENTS]).await.unwrap_or_default() {
+            let (calls, ms, rows, text): (i64, f64, i64, String) = (row.get(0), row.get(1), row.get(2), row.get(3));
+            println!("    {calls:>9} calls {ms:>10.1} ms {rows:>10} rows  {text}");
+        }
     }
 
     pub(crate) async fn drop(self) {

@@ -1,31 +1,45 @@
 //! What is measured, and the nodes that do it.
 
-use crate::common::client::Client;
-use crate::common::cost::Meter;
 use crate::common::peers::Peer;
-use crate::database::{Database, Work};
+use crate::costs::{Before, Costs};
+use crate::database::Database;
+use crate::node::Node;
+use crate::{ledger, many};
 use serde_json::json;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
-const API_KEY: &str = "bench-key-0123456789abcdef0123456789abcdef";
 /// Long enough that only triggers poll.
 const NEVER_MS: f64 = 86_400_000.0;
 /// Connections, each with a token and so a shard of its own.
 const CONNECTIONS: usize = 64;
 
-/// Runs the scenarios whose names were given, or all, with the numbers of nodes given, or 1, 2 and 4.
+/// Runs the scenarios whose names were given, or those that are short, with the numbers of nodes given, or 1, 2 and 4.
 pub(crate) fn run(named: &[String]) -> ExitCode {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let counts: Vec<usize> = named.iter().filter_map(|name| name.parse().ok()).collect();
     let names: Vec<&str> = named.iter().map(String::as_str).filter(|name| name.parse::<usize>().is_err()).collect();
+    let asked = |name: &str, usual: u64| {
+        names.iter().find_map(|asked| match asked.split_once('=') {
+            Some((asked, count)) if asked == name => Some(count.parse().expect("a count")),
+            None if *asked == name => Some(usual),
+            _ => None,
+        })
+    };
+    if let Some(webhooks) = asked("many", 100_000) {
+        runtime.block_on(many::run(webhooks));
+    }
+    if let Some(records) = asked("ledger", 20_000_000) {
+        runtime.block_on(ledger::run(records));
+    }
     let wanted = |name: &str| names.is_empty() || names.contains(&name);
-    println!(
-        "{:<34}{:>7}{:>9}{:>11}{:>15}{:>15}{:>10}{:>10}{:>10}",
-        "scenario", "nodes", "wall s", "each / s", "node CPU ms", "database CPU", "WAL B", "rows", "commits"
-    );
+    if ["changes", "single", "idle"].into_iter().any(wanted) {
+        println!(
+            "{:<34}{:>7}{:>9}{:>11}{:>15}{:>15}{:>10}{:>10}{:>10}",
+            "scenario", "nodes", "wall s", "each / s", "node CPU ms", "database CPU", "WAL B", "rows", "commits"
+        );
+    }
     for nodes in if counts.is_empty() { vec![1, 2, 4] } else { counts } {
         if wanted("changes") {
             runtime.block_on(changes("64,000 changes, 100 a payload", nodes, 1_000, 100));
@@ -40,58 +54,12 @@ pub(crate) fn run(named: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A server of its own process.
-struct Node {
-    child: Child,
-    client: Client,
-}
-
-impl Node {
-    fn start(database: &Database) -> Self {
-        let own = || env!("CARGO_BIN_EXE_anyhook").into();
-        let mut child = Command::new(std::env::var_os("BENCH_NODE").unwrap_or_else(own))
-            .arg("serve")
-            .env("ANYHOOK_STORE", &database.url)
-            .env("ANYHOOK_STORE_SCHEMA", &database.schema)
-            .env("ANYHOOK_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
-            .env("ANYHOOK_API_KEY", API_KEY)
-            .env("ANYHOOK_LISTEN", "127.0.0.1:0")
-            .env("ANYHOOK_VENDORS_ALLOW", "127.0.0.0/8")
-            .env("ANYHOOK_DESTINATIONS_ALLOW", "127.0.0.0/8")
-            .env("ANYHOOK_API_REQUESTS_PER_SECOND_MAX", "100000")
-            .env("ANYHOOK_POLL_JITTER_PERCENT", "0")
-            .env("ANYHOOK_POLL_BUDGET_PERCENT", "1000000")
-            .env("ANYHOOK_LOG", "warn")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a node");
-        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let address = lines.map_while(Result::ok).find_map(|line| Some(line.split_once("http://")?.1.to_owned()));
-        let client = Client::new(&format!("http://{}", address.expect("its address")), API_KEY);
-        Node { child, client }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 struct World {
     database: Database,
     nodes: Vec<Node>,
     receiver: Peer,
     vendor: Peer,
     webhooks: Vec<String>,
-}
-
-/// What had been done when measuring began.
-struct Before {
-    nodes: Vec<Meter>,
-    database: Work,
-    at: Instant,
 }
 
 impl World {
@@ -115,15 +83,11 @@ impl World {
     }
 
     async fn begin(&self) -> Before {
-        let nodes = self.nodes.iter().map(|node| Meter::of(node.child.id())).collect();
-        Before { nodes, database: self.database.work().await, at: Instant::now() }
+        Before::now(&self.nodes, &self.database).await
     }
 
-    async fn end(self, name: &str, each: u64, before: Before, wall: Duration) {
-        let cpu: f64 = before.nodes.iter().map(Meter::cpu_seconds).sum();
-        // Its statistics are a moment late.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let work = self.database.work().await.since(before.database);
+    async fn end(self, name: &str, each: u64, costs: Costs) {
+        let Costs { wall, nodes_cpu, database: work } = costs;
         #[allow(clippy::cast_precision_loss)] // counts far below 2^53
         let (count, wal, rows, commits) = (each as f64, work.wal_bytes as f64, work.rows as f64, work.commits as f64);
         println!(
@@ -131,7 +95,7 @@ impl World {
             self.nodes.len(),
             wall.as_secs_f64(),
             count / wall.as_secs_f64(),
-            cpu * 1_000.0 / count,
+            nodes_cpu * 1_000.0 / count,
             work.cpu * 1_000.0 / count,
             wal / count,
             rows / count,
@@ -153,8 +117,8 @@ async fn changes(name: &str, nodes: usize, records: u64, records_max: u32) {
     }
     let total = records * CONNECTIONS as u64;
     world.nodes[0].client.wait_taken(&world.receiver.url, total).await;
-    let wall = before.at.elapsed();
-    world.end(name, total, before, wall).await;
+    let costs = before.costs(&world.database).await;
+    world.end(name, total, costs).await;
 }
 
 /// Feeds that are polled every second while nothing changes.
@@ -163,7 +127,7 @@ async fn idle(name: &str, nodes: usize) {
     let polls = world.nodes[0].client.polls(&world.vendor.url).await;
     let before = world.begin().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let wall = before.at.elapsed();
-    let polls = world.nodes[0].client.polls(&world.vendor.url).await - polls;
-    world.end(name, polls.max(1), before, wall).await;
+    let polled = world.nodes[0].client.polls(&world.vendor.url).await - polls;
+    let costs = before.costs(&world.database).await;
+    world.end(name, polled.max(1), costs).await;
 }

@@ -79,6 +79,8 @@ impl Runner {
                             continue;
                         }
                     }
+                    // Only what waits can go on because of it, and connections change often: with each new token.
+                    Ok(Wake::ConnectionChanged(_)) if self.held.is_empty() => continue,
                     Ok(Wake::ConnectionChanged(_) | Wake::Missed) | Err(RecvError::Lagged(_)) => self.held.clear(),
                     Ok(_) => continue,
                     Err(RecvError::Closed) => {
@@ -113,19 +115,17 @@ impl Runner {
         let (now, at) = (Instant::now(), context.clock.now());
         self.held.retain(|_, until| *until > now);
         let mut wait = IDLE;
-        for shard in context.leases.shards(Duty::Deliver) {
-            let Some(lease) = context.leases.lease(Duty::Deliver, shard) else { continue };
-            for replay in context.store.open_replays(shard, PER_SHARD).await? {
-                let held = self.held.get(&replay.webhook_id).map(|until| *until - now);
-                let away = held.unwrap_or_default().max(wait_of(&replay, at, &self.shared));
-                if self.running.contains(&replay.webhook_id) {
-                    continue;
-                }
-                if !away.is_zero() {
-                    wait = wait.min(away);
-                } else if self.running.len() < context.limits.deliver.replays_max {
-                    self.start(replay, lease.clone());
-                }
+        for replay in context.store.open_replays(&context.leases.shards(Duty::Deliver), PER_SHARD).await? {
+            let Some(lease) = context.leases.lease(Duty::Deliver, replay.shard) else { continue };
+            let held = self.held.get(&replay.webhook_id).map(|until| *until - now);
+            let away = held.unwrap_or_default().max(wait_of(&replay, at, &self.shared));
+            if self.running.contains(&replay.webhook_id) {
+                continue;
+            }
+            if !away.is_zero() {
+                wait = wait.min(away);
+            } else if self.running.len() < context.limits.deliver.replays_max {
+                self.start(replay, lease);
             }
         }
         Ok(wait)

@@ -101,7 +101,8 @@ impl Scheduler {
 
     async fn review(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let context = &self.vendors.context;
-        for due in context.store.due_feeds(&context.leases.shards(Duty::Poll), FEEDS_REVIEWED_MAX).await? {
+        let shards = context.leases.shards(Duty::Poll);
+        for due in context.store.due_feeds(&shards, DateTime::<Utc>::MAX_UTC, FEEDS_REVIEWED_MAX).await? {
             if due.due_at <= now {
                 continue;
             }
@@ -118,7 +119,7 @@ impl Scheduler {
         let context = &self.vendors.context;
         let now = context.clock.now();
         let at_latest = now + TimeDelta::from_std(LOOK_AT_LEAST_EVERY).unwrap_or_default();
-        for due in context.store.due_feeds(&context.leases.shards(Duty::Poll), LOOK_AHEAD).await? {
+        for due in context.store.due_feeds(&context.leases.shards(Duty::Poll), now, LOOK_AHEAD).await? {
             if due.due_at > now {
                 return Ok(due.due_at.min(at_latest));
             }

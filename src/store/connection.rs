@@ -132,6 +132,9 @@ pub trait Connections {
     async fn connections(&self, workspace: WorkspaceId, query: &ConnectionQuery)
     -> Result<Vec<Connection>, StoreError>;
 
+    /// How many connections a workspace has, at the cost of one row.
+    async fn count_connections(&self, workspace: WorkspaceId) -> Result<u64, StoreError>;
+
     /// Replaces a connection if its revision is still the one that was read; the new row's revision is one more.
     ///
     /// - [`StoreError::Conflict`] where another change came first.

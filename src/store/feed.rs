@@ -331,8 +331,13 @@ pub trait Feeds {
     /// When a feed is due; none where it is not polled.
     async fn feed_due(&self, id: FeedId) -> Result<Option<DateTime<Utc>>, StoreError>;
 
-    /// Feeds of these shards by the time they are due, soonest first.
-    async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError>;
+    /// Feeds of these shards that are due until then, soonest first, and behind them the next one that is not.
+    async fn due_feeds(
+        &self,
+        shards: &[ShardId],
+        until: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<DueFeed>, StoreError>;
 
     /// Asks for a poll now, and answers how often that was asked.
     ///

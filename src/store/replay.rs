@@ -144,8 +144,8 @@ pub trait Replays {
     /// A webhook's last replay.
     async fn replay(&self, webhook: WebhookId) -> Result<Option<Replay>, StoreError>;
 
-    /// A shard's open replays, up to a number.
-    async fn open_replays(&self, shard: ShardId, limit: usize) -> Result<Vec<Replay>, StoreError>;
+    /// Open replays of these shards, up to a number of each.
+    async fn open_replays(&self, shards: &[ShardId], limit: usize) -> Result<Vec<Replay>, StoreError>;
 
     /// Keeps how far a replay is, with its attempt's audit row. The webhook's positions are not touched.
     ///

@@ -156,6 +156,9 @@ pub trait Webhooks {
     /// A workspace's webhooks that match.
     async fn webhooks(&self, workspace: WorkspaceId, query: &WebhookQuery) -> Result<Vec<Webhook>, StoreError>;
 
+    /// How many webhooks a connection has. No row of theirs is read.
+    async fn count_webhooks(&self, connection: ConnectionId) -> Result<usize, StoreError>;
+
     /// A feed's webhooks in the order of their ids, after `after`.
     async fn webhooks_of_feed(
         &self,

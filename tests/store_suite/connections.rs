@@ -1,6 +1,7 @@
-use crate::world::{World, at};
+use crate::world::{EVER, World, at};
 use anyhook::store::{
     Connection, ConnectionQuery, FeedHealth, FeedState, ListOrder, ListPage, ListSort, RunFinish, StoreError, Wake,
+    Webhook,
 };
 use anyhook_connectors::model::ObjectType;
 
@@ -29,12 +30,20 @@ pub(crate) async fn the_end_of_a_pause_makes_feeds_due(world: &World) {
     let fence = world.fence(connection.shard).await;
     let paused = Connection { is_paused: true, updated_at: at(10), ..connection };
     let paused = world.store.replace_connection(paused).await.unwrap();
-    assert_eq!(world.store.due_feeds(&[webhook.shard], 10).await.unwrap(), [], "a paused connection is not polled");
+    assert_eq!(
+        world.store.due_feeds(&[webhook.shard], EVER, 10).await.unwrap(),
+        [],
+        "a paused connection is not polled"
+    );
     world.store.finish_run(world.run_finish(&webhook, fence, 900)).await.unwrap();
-    assert_eq!(world.store.due_feeds(&[webhook.shard], 10).await.unwrap(), [], "nor after a run that was under way");
+    assert_eq!(
+        world.store.due_feeds(&[webhook.shard], EVER, 10).await.unwrap(),
+        [],
+        "nor after a run that was under way"
+    );
     let resumed = Connection { is_paused: false, updated_at: at(20), ..paused };
     world.store.replace_connection(resumed).await.unwrap();
-    let due = world.store.due_feeds(&[webhook.shard], 10).await.unwrap();
+    let due = world.store.due_feeds(&[webhook.shard], EVER, 10).await.unwrap();
     assert_eq!((due[0].feed, due[0].due_at), (webhook.feed_id, at(20)));
 }
 
@@ -52,10 +61,10 @@ pub(crate) async fn new_credentials_make_feeds_due_and_retried(world: &World) {
         let finish = RunFinish { state, due_at: None, ..world.run_finish(webhook, fence, 0) };
         world.store.finish_run(finish).await.unwrap();
     }
-    assert_eq!(world.store.due_feeds(&[connection.shard], 10).await.unwrap(), []);
+    assert_eq!(world.store.due_feeds(&[connection.shard], EVER, 10).await.unwrap(), []);
     let renewed = Connection { auth_revision: 2, updated_at: at(30), ..connection.clone() };
     world.store.replace_connection(renewed).await.unwrap();
-    let due = world.store.due_feeds(&[connection.shard], 10).await.unwrap();
+    let due = world.store.due_feeds(&[connection.shard], EVER, 10).await.unwrap();
     assert_eq!(due.iter().map(|due| due.due_at).collect::<Vec<_>>(), [at(30), at(30)]);
     let health = world.store.feed_state(refused.feed_id).await.unwrap().health;
     assert!(matches!(health, FeedHealth::Retrying { is_credential: true, .. }), "{health:?}");
@@ -78,7 +87,7 @@ pub(crate) async fn a_deleted_connection_leaves_nothing_to_be_found(world: &Worl
     assert_eq!(world.store.log_head(webhook.feed_id).await.unwrap(), Default::default());
     assert_eq!(world.store.webhooks_of_feed(webhook.feed_id, None, 10).await.unwrap(), []);
     assert_eq!(world.store.feeds_of_connection(connection.id, 10).await.unwrap(), []);
-    let due = world.store.due_feeds(&[connection.shard], 100).await.unwrap();
+    let due = world.store.due_feeds(&[connection.shard], EVER, 100).await.unwrap();
     assert!(due.iter().all(|due| due.feed != webhook.feed_id));
     let workspace = connection.workspace_id;
     assert_eq!(world.store.connections(workspace, &ConnectionQuery::default()).await.unwrap(), []);
@@ -86,6 +95,32 @@ pub(crate) async fn a_deleted_connection_leaves_nothing_to_be_found(world: &Worl
     assert!(world.store.webhook(other.id).await.unwrap().is_some(), "others stay");
     assert_eq!(world.store.delete_connection(connection.id, at(70)).await, Err(StoreError::Missing("connection")));
     while world.store.clean_up(1).await.unwrap() {}
+}
+
+pub(crate) async fn what_there_is_is_counted(world: &World) {
+    let workspace = world.workspace_id();
+    let counted = async || world.store.count_connections(workspace).await.unwrap();
+    assert_eq!(counted().await, 0);
+    let (first, second) = (world.new_connection(workspace), world.new_connection(workspace));
+    world.store.insert_connection(first.clone()).await.unwrap();
+    world.store.insert_connection(second.clone()).await.unwrap();
+    world.connection().await;
+    assert_eq!(counted().await, 2, "others' are not among them");
+    assert_eq!(world.store.insert_connection(second.clone()).await, Err(StoreError::Exists("connection")));
+    world.store.replace_connection(Connection { is_paused: true, ..first.clone() }).await.unwrap();
+    assert_eq!(counted().await, 2);
+
+    let webhooks = async |connection: &Connection| world.store.count_webhooks(connection.id).await.unwrap();
+    assert_eq!(webhooks(&second).await, 0);
+    let webhook = world.keep(world.new_webhook(&second)).await;
+    world.keep(world.new_webhook(&second)).await;
+    let other = world.keep(Webhook { object_type: ObjectType::RepoCommit, ..world.new_webhook(&second) }).await;
+    assert_ne!(other.feed_id, webhook.feed_id);
+    assert_eq!((webhooks(&first).await, webhooks(&second).await), (0, 3));
+    world.store.delete_webhook(webhook.id, at(3)).await.unwrap();
+    assert_eq!(webhooks(&second).await, 2);
+    world.store.delete_connection(second.id, at(4)).await.unwrap();
+    assert_eq!((counted().await, webhooks(&second).await), (1, 0));
 }
 
 pub(crate) async fn lists_filter_sort_and_page(world: &World) {

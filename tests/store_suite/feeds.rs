@@ -1,4 +1,4 @@
-use crate::world::{World, at, entry, page};
+use crate::world::{EVER, World, at, entry, page};
 use anyhook::log::EncodedPage;
 use anyhook::store::{
     FeedHealth, FeedState, Fence, PageCommit, PageCommitted, Progress, RunFinish, StoreError, Trim, Wake, Webhook,
@@ -132,7 +132,7 @@ pub(crate) async fn due_feeds_come_soonest_first_and_by_shard(world: &World) {
     let mut distinct = shards.clone();
     distinct.sort_unstable();
     distinct.dedup();
-    let due = world.store.due_feeds(&distinct, 1_000).await.unwrap();
+    let due = world.store.due_feeds(&distinct, EVER, 1_000).await.unwrap();
     let own: Vec<_> = due
         .iter()
         .filter(|due| webhooks.iter().any(|webhook| webhook.feed_id == due.feed))
@@ -141,10 +141,16 @@ pub(crate) async fn due_feeds_come_soonest_first_and_by_shard(world: &World) {
     let expected =
         [(&webhooks[1], 100), (&webhooks[2], 200), (&webhooks[0], 300)].map(|(webhook, s)| (webhook.feed_id, at(s)));
     assert_eq!(own, expected);
-    let first = world.store.due_feeds(&shards[1..2], 1_000).await.unwrap();
+    for (until, expected) in [(99, 1), (100, 2), (150, 2), (300, 3)] {
+        let due = world.store.due_feeds(&distinct, at(until), 1_000).await.unwrap();
+        let own = due.iter().filter(|due| webhooks.iter().any(|webhook| webhook.feed_id == due.feed));
+        assert_eq!(own.count(), expected, "until {until}");
+        assert!(due.iter().rev().skip(1).all(|due| due.due_at <= at(until)), "one at most is of later");
+    }
+    let first = world.store.due_feeds(&shards[1..2], EVER, 1_000).await.unwrap();
     assert!(first.iter().all(|due| due.shard == shards[1]));
-    assert_eq!(world.store.due_feeds(&distinct, 1).await.unwrap().len(), 1);
-    assert_eq!(world.store.due_feeds(&[], 10).await.unwrap(), []);
+    assert_eq!(world.store.due_feeds(&distinct, EVER, 1).await.unwrap().len(), 1);
+    assert_eq!(world.store.due_feeds(&[], EVER, 10).await.unwrap(), []);
 }
 
 pub(crate) async fn a_ping_counts_and_makes_due(world: &World) {
@@ -157,7 +163,7 @@ pub(crate) async fn a_ping_counts_and_makes_due(world: &World) {
     assert_eq!(wakes.recv().await, Ok(Wake::FeedDue(webhook.feed_id)));
     assert_eq!(world.store.ping_feed(webhook.feed_id, at(70)).await.unwrap(), 2);
     assert_eq!(world.store.pings(webhook.feed_id).await.unwrap(), 2);
-    let due = world.store.due_feeds(&[webhook.shard], 10).await.unwrap();
+    let due = world.store.due_feeds(&[webhook.shard], EVER, 10).await.unwrap();
     assert_eq!((due.len(), due[0].due_at), (1, at(60)), "it was due sooner than the second ping");
 }
 
@@ -165,7 +171,7 @@ pub(crate) async fn a_paused_feed_is_not_made_due_by_a_ping(world: &World) {
     let webhook = world.webhook().await;
     world.store.replace_webhook(Webhook { is_paused: true, ..webhook.clone() }).await.unwrap();
     assert_eq!(world.store.ping_feed(webhook.feed_id, at(60)).await.unwrap(), 1);
-    assert_eq!(world.store.due_feeds(&[webhook.shard], 10).await.unwrap(), []);
+    assert_eq!(world.store.due_feeds(&[webhook.shard], EVER, 10).await.unwrap(), []);
 }
 
 pub(crate) async fn a_ping_during_a_run_makes_it_due_at_once(world: &World) {
@@ -174,7 +180,7 @@ pub(crate) async fn a_ping_during_a_run_makes_it_due_at_once(world: &World) {
     world.store.ping_feed(webhook.feed_id, at(1)).await.unwrap();
     let finish = world.run_finish(&webhook, fence, 600);
     let seen = |pings_done| RunFinish { state: FeedState { pings_done, ..finish.state.clone() }, ..finish.clone() };
-    let due = async || world.store.due_feeds(&[webhook.shard], 10).await.unwrap()[0].due_at;
+    let due = async || world.store.due_feeds(&[webhook.shard], EVER, 10).await.unwrap()[0].due_at;
     world.store.finish_run(seen(0)).await.unwrap();
     assert!(due().await <= at(50), "the run had not seen the ping");
     world.store.finish_run(seen(1)).await.unwrap();
@@ -186,12 +192,12 @@ pub(crate) async fn a_webhook_resumed_during_a_run_is_polled(world: &World) {
     let fence = world.fence(webhook.shard).await;
     let finish = RunFinish { due_at: None, ..world.run_finish(&webhook, fence, 0) };
     world.store.finish_run(finish.clone()).await.unwrap();
-    let due = world.store.due_feeds(&[webhook.shard], 10).await.unwrap();
+    let due = world.store.due_feeds(&[webhook.shard], EVER, 10).await.unwrap();
     assert_eq!(due.len(), 1, "the run saw no active webhook, but there is one");
     let health = FeedHealth::Unhealthy { since: at(0), code: "c".into(), message: "m".into(), is_credential: false };
     let unhealthy = RunFinish { state: FeedState { health, ..finish.state.clone() }, ..finish };
     world.store.finish_run(unhealthy).await.unwrap();
-    assert_eq!(world.store.due_feeds(&[webhook.shard], 10).await.unwrap(), []);
+    assert_eq!(world.store.due_feeds(&[webhook.shard], EVER, 10).await.unwrap(), []);
 }
 
 pub(crate) async fn parents_have_progress_of_their_own(world: &World) {

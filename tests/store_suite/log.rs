@@ -1,4 +1,4 @@
-use crate::world::{World, at, entry, page};
+use crate::world::{EVER, World, at, entry, page};
 use anyhook::log::EncodedPage;
 use anyhook::store::{ArrivalCommit, ArrivalFeed, Arrived, Keep, PageCommit, StoreError, Trim, Wake};
 use anyhook_connectors::model::ObjectType;
@@ -80,7 +80,7 @@ pub(crate) async fn an_arrival_pings_feeds(world: &World) {
         ArrivalCommit { connection: webhook.connection_id, appends: vec![], pings, delivery: None, now: at(-5) };
     world.store.commit_arrival(commit.clone()).await.unwrap();
     assert_eq!(world.store.pings(webhook.feed_id).await.unwrap(), 1);
-    assert_eq!(world.store.due_feeds(&[webhook.shard], 1).await.unwrap()[0].due_at, at(-5));
+    assert_eq!(world.store.due_feeds(&[webhook.shard], EVER, 1).await.unwrap()[0].due_at, at(-5));
     world.store.delete_connection(webhook.connection_id, at(70)).await.unwrap();
     assert_eq!(world.store.commit_arrival(commit).await, Err(StoreError::Missing("connection")));
 }

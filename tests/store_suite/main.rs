@@ -77,6 +77,7 @@ store_suite! {
         the_end_of_a_pause_makes_feeds_due,
         new_credentials_make_feeds_due_and_retried,
         a_deleted_connection_leaves_nothing_to_be_found,
+        what_there_is_is_counted,
         lists_filter_sort_and_page,
         changes_are_told,
     }

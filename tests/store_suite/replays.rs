@@ -44,10 +44,10 @@ pub(crate) async fn one_at_a_time_and_the_last_is_remembered(world: &World) {
     assert_eq!(wakes.recv().await, Ok(Wake::WebhookChanged(webhook.id)));
     assert_eq!(world.store.begin_replay(new(world, &webhook)).await, Err(StoreError::Exists("replay")));
     assert_eq!(world.store.replay(webhook.id).await.unwrap(), Some(replay.clone()));
-    assert_eq!(world.store.open_replays(webhook.shard, 9).await.unwrap(), [replay]);
+    assert_eq!(world.store.open_replays(&[webhook.shard], 9).await.unwrap(), [replay]);
     let ended = world.store.cancel_replay(webhook.id, at(9)).await.unwrap();
     assert_eq!((ended.state, ended.finished_at), (ReplayState::Cancelled, Some(at(9))));
-    assert_eq!(world.store.open_replays(webhook.shard, 9).await.unwrap(), []);
+    assert_eq!(world.store.open_replays(&[webhook.shard], 9).await.unwrap(), []);
     assert_eq!(world.store.cancel_replay(webhook.id, at(9)).await, Err(StoreError::Missing("replay")));
     world.store.begin_replay(new(world, &webhook)).await.unwrap();
 }
@@ -69,7 +69,7 @@ pub(crate) async fn a_step_moves_the_replay_and_nothing_else(world: &World) {
     let done = ReplayStep { state: ReplayState::Done, ..step(world, &replay, fence, &webhook) };
     world.store.step_replay(done).await.unwrap();
     assert_eq!(world.store.replay(webhook.id).await.unwrap().unwrap().finished_at, Some(at(5)));
-    assert_eq!(world.store.open_replays(webhook.shard, 9).await.unwrap(), []);
+    assert_eq!(world.store.open_replays(&[webhook.shard], 9).await.unwrap(), []);
 }
 
 pub(crate) async fn one_that_is_over_takes_no_step(world: &World) {
@@ -85,7 +85,7 @@ pub(crate) async fn one_that_is_over_takes_no_step(world: &World) {
     assert_eq!(rows(world, &webhook).await, 0);
     world.store.delete_webhook(webhook.id, at(3)).await.unwrap();
     assert_eq!(world.store.replay(webhook.id).await.unwrap(), None);
-    assert_eq!(world.store.open_replays(webhook.shard, 9).await.unwrap(), []);
+    assert_eq!(world.store.open_replays(&[webhook.shard], 9).await.unwrap(), []);
     assert_eq!(world.store.begin_replay(new(world, &webhook)).await, Err(StoreError::Missing("webhook")));
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn a_destination_has_one_under_what_it_is_served_as(world: &Wor
     let replay = new(world, &webhook);
     world.store.begin_replay(replay.clone()).await.unwrap();
     assert_eq!(world.store.begin_replay(new(world, &webhook)).await, Err(StoreError::Exists("replay")));
-    assert_eq!(world.store.open_replays(made.shard, 9).await.unwrap(), std::slice::from_ref(&replay));
+    assert_eq!(world.store.open_replays(&[made.shard], 9).await.unwrap(), std::slice::from_ref(&replay));
     let call = ApiCall { destination_id: Some(made.id), ..world.call(&webhook, CallKind::Webhook, 5) };
     let stepped = ReplayStep { call: Some(call), ..step(world, &replay, fence, &webhook) };
     world.store.step_replay(stepped).await.unwrap();
@@ -104,6 +104,6 @@ pub(crate) async fn a_destination_has_one_under_what_it_is_served_as(world: &Wor
     assert_eq!(rows(world, &webhook).await, 1);
     world.store.delete_destination(made.id).await.unwrap();
     assert_eq!(world.store.replay(webhook.id).await.unwrap(), None);
-    assert_eq!(world.store.open_replays(made.shard, 9).await.unwrap(), []);
+    assert_eq!(world.store.open_replays(&[made.shard], 9).await.unwrap(), []);
     assert_eq!(world.store.begin_replay(replay).await, Err(StoreError::Missing("webhook")));
 }

@@ -1,6 +1,6 @@
 //! The same calls, in any order, are answered the same by all implementations.
 
-use crate::world::{World, at, entry, page};
+use crate::world::{EVER, World, at, entry, page};
 use anyhook::log::EncodedPage;
 use anyhook::store::{
     ArrivalCommit, ArrivalFeed, AttemptFinish, CallKind, Fence, LedgerEntry, Outcome, PageCommit, Position, Progress,
@@ -138,7 +138,7 @@ async fn look(world: &World, webhook: &Webhook) -> String {
     let query = anyhook::store::ApiCallQuery { limit: 100, ..Default::default() };
     let calls = store.api_calls(webhook.workspace_id, &query).await.unwrap();
     let calls: Vec<_> = calls.into_iter().map(|call| (call.kind, call.at, call.count, call.error)).collect();
-    let due = store.due_feeds(&[webhook.shard], 9).await.unwrap();
+    let due = store.due_feeds(&[webhook.shard], EVER, 9).await.unwrap();
     let due: Vec<_> = due.iter().filter(|due| due.feed == feed).map(|due| due.due_at).collect();
     let retries = store.due_retries(&[webhook.shard], 9).await.unwrap();
     let retries: Vec<_> = retries.iter().map(|due| due.next_at).collect();

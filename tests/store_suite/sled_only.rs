@@ -1,6 +1,6 @@
 //! What only a store on disk can promise.
 
-use crate::world::{World, at, entry, limits, page};
+use crate::world::{EVER, World, at, entry, limits, page};
 use anyhook::limits::StoreLimits;
 use anyhook::store::{
     Duty, Fence, JobMode, Outcome, PageCommit, PageCommitted, Position, Progress, SledStore, StoreError, Stream,
@@ -40,7 +40,7 @@ async fn everything_acknowledged_is_there_after_opening_again() {
     assert_eq!(world.store.spool_page(job.id, 0).await.unwrap().unwrap(), b"listed");
     let state = world.store.delivery(webhook.id).await.unwrap().unwrap();
     assert_eq!((state.position, state.listing), (position, Some(job.id)));
-    assert_eq!(world.store.due_feeds(&[webhook.shard], 10).await.unwrap().len(), 1);
+    assert_eq!(world.store.due_feeds(&[webhook.shard], EVER, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +155,7 @@ async fn the_webhook(world: &World) -> Webhook {
 
 async fn the_feed(world: &World) -> anyhook::ids::FeedId {
     let shards: Vec<_> = (0..anyhook::store::SHARDS).map(anyhook::store::ShardId).collect();
-    world.store.due_feeds(&shards, 1).await.unwrap()[0].feed
+    world.store.due_feeds(&shards, EVER, 1).await.unwrap()[0].feed
 }
 
 /// Not a test of its own: what the killed process runs. It says what was acknowledged, on a line each.

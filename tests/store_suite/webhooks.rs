@@ -1,4 +1,4 @@
-use crate::world::{World, at};
+use crate::world::{EVER, World, at};
 use anyhook::store::{JobMode, NewWebhook, PageCommit, Position, StoreError, Wake, Webhook, WebhookKind, WebhookQuery};
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -31,14 +31,14 @@ pub(crate) async fn a_new_feed_is_due_now(world: &World) {
     let connection = world.connection().await;
     let mut wakes = world.store.wakes();
     let webhook = world.keep(Webhook { created_at: at(7), ..world.new_webhook(&connection) }).await;
-    let due = world.store.due_feeds(&[connection.shard], 10).await.unwrap();
+    let due = world.store.due_feeds(&[connection.shard], EVER, 10).await.unwrap();
     assert_eq!((due[0].feed, due[0].due_at, due[0].shard), (webhook.feed_id, at(7), connection.shard));
     let told = [wakes.recv().await.unwrap(), wakes.recv().await.unwrap()];
     assert!(told.contains(&Wake::FeedDue(webhook.feed_id)) && told.contains(&Wake::WebhookChanged(webhook.id)));
 
     let connection = world.connection().await;
     let paused = world.keep(Webhook { is_paused: true, ..world.new_webhook(&connection) }).await;
-    let due = world.store.due_feeds(&[connection.shard], 10).await.unwrap();
+    let due = world.store.due_feeds(&[connection.shard], EVER, 10).await.unwrap();
     assert!(due.iter().all(|due| due.feed != paused.feed_id), "nothing of it is active");
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn settings_follow_from_all_webhooks_and_the_revision_grows(wor
     let connection = world.connection().await;
     let slow = world.keep(world.new_webhook(&connection)).await;
     let feed = async || world.store.feed(slow.feed_id).await.unwrap().unwrap();
-    let due = async || world.store.due_feeds(&[slow.shard], 10).await.unwrap().first().map(|due| due.due_at);
+    let due = async || world.store.due_feeds(&[slow.shard], EVER, 10).await.unwrap().first().map(|due| due.due_at);
     let before = feed().await;
     world.keep(world.new_webhook(&connection)).await;
     assert_eq!(feed().await.revision, before.revision, "nothing changed");

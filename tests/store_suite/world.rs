@@ -74,6 +74,9 @@ impl Schema {
     }
 }
 
+/// Later than anything is due.
+pub(crate) const EVER: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
+
 /// A time, this many seconds after a beginning.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 123_456_789).unwrap() + TimeDelta::seconds(seconds)

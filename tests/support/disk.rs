@@ -220,6 +220,7 @@ pass_on! {
         writes insert_connection(connection: Connection) -> ();
         reads connection(id: ConnectionId) -> Option<Connection>;
         reads connections(workspace: WorkspaceId, query: &ConnectionQuery) -> Vec<Connection>;
+        reads count_connections(workspace: WorkspaceId) -> u64;
         writes replace_connection(connection: Connection) -> Connection;
         writes delete_connection(id: ConnectionId, now: DateTime<Utc>) -> Vec<WebhookId>;
     }
@@ -227,6 +228,7 @@ pass_on! {
         writes insert_webhook(new: NewWebhook) -> Webhook;
         reads webhook(id: WebhookId) -> Option<Webhook>;
         reads webhooks(workspace: WorkspaceId, query: &WebhookQuery) -> Vec<Webhook>;
+        reads count_webhooks(connection: ConnectionId) -> usize;
         reads webhooks_of_feed(feed: FeedId, after: Option<WebhookId>, limit: usize) -> Vec<Webhook>;
         reads webhooks_of_shard(shard: ShardId, after: Option<WebhookId>, limit: usize) -> Vec<Webhook>;
         writes replace_webhook(webhook: Webhook) -> Webhook;
@@ -277,7 +279,7 @@ pass_on! {
     impl Replays {
         writes begin_replay(replay: Replay) -> ();
         reads replay(webhook: WebhookId) -> Option<Replay>;
-        reads open_replays(shard: ShardId, limit: usize) -> Vec<Replay>;
+        reads open_replays(shards: &[ShardId], limit: usize) -> Vec<Replay>;
         writes step_replay(step: ReplayStep) -> ();
         writes cancel_replay(webhook: WebhookId, now: DateTime<Utc>) -> Replay;
     }
@@ -374,8 +376,13 @@ impl Feeds for EngineStore {
         self.call(false, self.disk.store.feed_due(id)).await
     }
 
-    async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {
-        self.call(false, self.disk.store.due_feeds(shards, limit)).await
+    async fn due_feeds(
+        &self,
+        shards: &[ShardId],
+        until: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<DueFeed>, StoreError> {
+        self.call(false, self.disk.store.due_feeds(shards, until, limit)).await
     }
 
     async fn ping_feed(&self, feed: FeedId, now: DateTime<Utc>) -> Result<u64, StoreError> {

@@ -9,7 +9,7 @@ use crate::api::wire::{Fields, JsonBody, shorten};
 use crate::api_model::connection::ConnectionView;
 use crate::ids::ConnectionId;
 use crate::secrets::Sealed;
-use crate::store::{Connection, ConnectionQuery, ListPage, ShardId};
+use crate::store::{Connection, ShardId};
 use anyhook_connectors::contract::Manifest;
 use axum::Json;
 use axum::extract::State;
@@ -87,9 +87,7 @@ async fn store_key(api: &Api) -> Result<[u8; 32], ApiError> {
 /// A bound on a workspace's connections.
 async fn check_count(api: &Api, caller: Caller) -> Result<(), ApiError> {
     let max = api.context.limits.api.connections_max;
-    let last_allowed = ListPage { offset: max.saturating_sub(1), limit: 1, ..ListPage::default() };
-    let query = ConnectionQuery { page: last_allowed, ..ConnectionQuery::default() };
-    if api.context.store.connections(caller.workspace, &query).await?.is_empty() {
+    if api.context.store.count_connections(caller.workspace).await? < max as u64 {
         return Ok(());
     }
     Err(ApiError::unprocessable(format!(

@@ -12,8 +12,7 @@ use crate::api::wire::{Args, Fields, JsonBody};
 use crate::credentials::Credentials;
 use crate::ids::{FeedId, JobId, WebhookId};
 use crate::store::{
-    Connection, DeliverySettings, JobMode, ListPage, ListingJob, NewWebhook, PayloadVersion, Webhook, WebhookKind,
-    WebhookQuery,
+    Connection, DeliverySettings, JobMode, ListingJob, NewWebhook, PayloadVersion, Webhook, WebhookKind,
 };
 use anyhook_connectors::contract::{Account, Connector, ConnectorError, Handshake, HookJob, ObjectSpec, Registers};
 use axum::extract::State;
@@ -165,9 +164,7 @@ impl NativeWay {
 /// A bound on a connection's webhooks.
 async fn check_count(api: &Api, connection: &Connection) -> Result<(), ApiError> {
     let max = api.context.limits.api.webhooks_per_connection_max;
-    let last_allowed = ListPage { offset: max.saturating_sub(1), limit: 1, ..ListPage::default() };
-    let query = WebhookQuery { connection_id: Some(connection.id), page: last_allowed, ..WebhookQuery::default() };
-    if api.context.store.webhooks(connection.workspace_id, &query).await?.is_empty() {
+    if api.context.store.count_webhooks(connection.id).await? < max {
         return Ok(());
     }
     Err(ApiError::unprocessable(format!("the connection has {max} webhooks already; delete some, or raise the limit")))

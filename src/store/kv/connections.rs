@@ -4,7 +4,7 @@ use super::calls::{self, Scope};
 use super::engine::{Read, Tree};
 use super::keys::{Grave, Index};
 use super::lists::{self, SortKey};
-use super::rows::{load, save};
+use super::rows::{Reader, Writer, load, save};
 use super::txn::Txn;
 use super::webhooks::all_of_feed;
 use super::{Domain, Pace, Units, deliveries, feeds, notifications, subscriptions};
@@ -14,6 +14,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 pub(super) const WHAT: &str = "connection";
+const COUNT: &str = "count of connections";
+const COUNT_FORMAT: u8 = 1;
 
 /// The connection of this id.
 pub(super) fn connection(read: &dyn Read, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
@@ -30,10 +32,35 @@ fn index_key(connection: &Connection) -> Vec<u8> {
     Index::ConnectionOfWorkspace.key(&[connection.workspace_id.as_bytes(), connection.id.as_bytes()])
 }
 
+/// How many connections a workspace has: a row of its own, since going through them all for each new one would take ever
+/// longer. Where it is missing they are counted.
+fn count(read: &dyn Read, workspace: WorkspaceId) -> Result<u64, StoreError> {
+    match read.get(Tree::Index, &Index::ConnectionCount.key(&[workspace.as_bytes()]))? {
+        Some(row) => Reader::new(COUNT, COUNT_FORMAT, &row)?.u64(),
+        None => read.prefix(Tree::Index, &Index::ConnectionOfWorkspace.key(&[workspace.as_bytes()])).try_fold(
+            0,
+            |count, row| {
+                row?;
+                Ok(count + 1)
+            },
+        ),
+    }
+}
+
+/// Counts a connection that comes or goes, before its index row does. Units of all shards write there.
+fn recount(txn: &mut Txn<'_>, workspace: WorkspaceId, change: impl Fn(u64) -> u64) -> Result<(), StoreError> {
+    txn.lock(&[Domain::Workspace(workspace)])?;
+    let mut row = Writer::new(COUNT_FORMAT);
+    row.u64(change(count(txn, workspace)?));
+    txn.put(Tree::Index, Index::ConnectionCount.key(&[workspace.as_bytes()]), row.finish());
+    Ok(())
+}
+
 fn insert(txn: &mut Txn<'_>, new: &Connection) -> Result<(), StoreError> {
     if txn.has(Tree::Connections, new.id.as_bytes())? {
         return Err(StoreError::Exists(WHAT));
     }
+    recount(txn, new.workspace_id, |count| count + 1)?;
     txn.put(Tree::Index, index_key(new), &[]);
     keep(txn, new)?;
     tell(txn, new, NotificationEvent::ConnectionCreated, new.created_at, "the connection was made")
@@ -131,6 +158,7 @@ fn delete(txn: &mut Txn<'_>, id: ConnectionId, now: DateTime<Utc>) -> Result<Vec
             feeds::delete(txn, &feed)?;
         }
     }
+    recount(txn, old.workspace_id, |count| count.saturating_sub(1))?;
     txn.remove(Tree::Index, index_key(&old));
     txn.remove(Tree::Connections, id.as_bytes());
     calls::forget(txn, Scope::connection(id));
@@ -180,11 +208,37 @@ impl<U: Units> Connections for U {
         self.read(|read| list(read, workspace, query)).await
     }
 
+    async fn count_connections(&self, workspace: WorkspaceId) -> Result<u64, StoreError> {
+        self.read(|read| count(read, workspace)).await
+    }
+
     async fn replace_connection(&self, connection: Connection) -> Result<Connection, StoreError> {
         self.write(Domain::Connection(connection.id), Pace::Now, move |txn| replace(txn, connection.clone())).await
     }
 
     async fn delete_connection(&self, id: ConnectionId, now: DateTime<Utc>) -> Result<Vec<WebhookId>, StoreError> {
         self.write(Domain::Connection(id), Pace::Now, move |txn| delete(txn, id, now)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::StoreLimits;
+    use crate::store::kv::engine::MemoryEngine;
+
+    #[test]
+    fn connections_of_a_store_that_had_no_count_are_counted() {
+        let (engine, limits) = (MemoryEngine::default(), StoreLimits::default());
+        let mut txn = Txn::new(&engine, &limits);
+        let workspace = WorkspaceId::from_bytes([1; 12]);
+        for number in 0..3 {
+            txn.put(Tree::Index, Index::ConnectionOfWorkspace.key(&[workspace.as_bytes(), &[number; 12]]), &[]);
+        }
+        assert_eq!(count(&txn, workspace), Ok(3));
+        recount(&mut txn, workspace, |count| count + 1).unwrap();
+        assert_eq!(count(&txn, workspace), Ok(4));
+        recount(&mut txn, workspace, |count| count.saturating_sub(1)).unwrap();
+        assert_eq!(count(&txn, workspace), Ok(3));
     }
 }

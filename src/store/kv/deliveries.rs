@@ -234,7 +234,7 @@ fn resume(txn: &mut Txn<'_>, webhook: WebhookId, now: DateTime<Utc>) -> Result<(
 }
 
 fn due(read: &dyn Read, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError> {
-    let due = lists::due(read, DueKind::Retry, shards, limit)?.into_iter();
+    let due = lists::due(read, DueKind::Retry, shards, DateTime::<Utc>::MAX_UTC, limit)?.into_iter();
     Ok(due.map(|Due { at, shard, id }| DueRetry { webhook: WebhookId::from_bytes(id), shard, next_at: at }).collect())
 }
 

@@ -75,7 +75,7 @@ trees! {
     Leases "leases",
     /// bucket -> until when it is paused
     Pauses "pauses",
-    /// kind, one id, another id -> nothing, or an id
+    /// kind, one id, another id -> nothing, an id, or a count
     Index "index",
     /// kind, id -> nothing: rows of it are to be cleaned up
     Graves "graves",

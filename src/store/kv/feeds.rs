@@ -203,8 +203,8 @@ fn stand(read: &dyn Read, feed: FeedId, parent: &str) -> Result<(Progress, LogHe
     Ok((progress::progress(read, feed, parent)?.unwrap_or_default(), head.log))
 }
 
-fn due(read: &dyn Read, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {
-    let due = lists::due(read, DueKind::Poll, shards, limit)?.into_iter();
+fn due(read: &dyn Read, shards: &[ShardId], until: DateTime<Utc>, limit: usize) -> Result<Vec<DueFeed>, StoreError> {
+    let due = lists::due(read, DueKind::Poll, shards, until, limit)?.into_iter();
     Ok(due.map(|Due { at, shard, id }| DueFeed { feed: FeedId::from_bytes(id), shard, due_at: at }).collect())
 }
 
@@ -242,8 +242,13 @@ impl<U: Units> Feeds for U {
         self.read(|read| Ok(marks::marks(read, id)?.and_then(|marks| marks.due))).await
     }
 
-    async fn due_feeds(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueFeed>, StoreError> {
-        self.read(|read| due(read, shards, limit)).await
+    async fn due_feeds(
+        &self,
+        shards: &[ShardId],
+        until: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<DueFeed>, StoreError> {
+        self.read(|read| due(read, shards, until, limit)).await
     }
 
     async fn ping_feed(&self, feed: FeedId, now: DateTime<Utc>) -> Result<u64, StoreError> {

@@ -28,6 +28,7 @@ pub(super) enum Index {
     DestinationOfWorkspace = 10,
     DestinationOfShard = 11,
     OpenReplayOfShard = 12,
+    ConnectionCount = 13,
 }
 
 impl Index {
@@ -47,6 +48,7 @@ pub(crate) fn index_owner_at(kind: u8) -> Option<usize> {
         Index::FeedBySubject,
         Index::JobOfWebhook,
         Index::DestinationOfWorkspace,
+        Index::ConnectionCount,
     ];
     owned.iter().any(|index| *index as u8 == kind).then_some(1)
 }

@@ -40,8 +40,15 @@ pub(super) struct Due {
     pub(super) id: [u8; ID_BYTES],
 }
 
-/// What of these shards is due, soonest first. No shard is read further than it has to be.
-pub(super) fn due(read: &dyn Read, kind: DueKind, shards: &[ShardId], limit: usize) -> Result<Vec<Due>, StoreError> {
+/// What of these shards is due until then, soonest first, and behind it the next one that is not. No shard is read
+/// further than it has to be.
+pub(super) fn due(
+    read: &dyn Read,
+    kind: DueKind,
+    shards: &[ShardId],
+    until: DateTime<Utc>,
+    limit: usize,
+) -> Result<Vec<Due>, StoreError> {
     let spans = shards.iter().map(|shard| Span::prefix(&join(kind as u8, &[&keys::shard(*shard)])));
     let mut scans = read.ranges(Tree::Due, spans.collect())?;
     let mut next = BinaryHeap::new();
@@ -57,6 +64,9 @@ pub(super) fn due(read: &dyn Read, kind: DueKind, shards: &[ShardId], limit: usi
         && let Some(Reverse((due, from))) = next.pop()
     {
         found.push(due);
+        if due.at > until {
+            break;
+        }
         draw(&mut next, from)?;
     }
     Ok(found)

@@ -1,11 +1,11 @@
 //! Replays: a row for the last one of each webhook and destination.
 
 use super::calls::{self, Fold, Scope};
-use super::engine::{Read, Tree};
-use super::keys::{self, Index};
-use super::rows::{load, save};
+use super::engine::{Read, Span, Tree};
+use super::keys::{self, FromKey, Index};
+use super::rows::{damaged, load, save};
 use super::txn::Txn;
-use super::{Domain, Pace, Units, destinations, leases, lists};
+use super::{Domain, Pace, Units, destinations, leases};
 use crate::ids::WebhookId;
 use crate::store::{Replay, ReplayState, ReplayStep, Replays, ShardId, StoreError, Wake};
 use async_trait::async_trait;
@@ -94,11 +94,12 @@ impl<U: Units> Replays for U {
         self.read(|read| replay(read, webhook)).await
     }
 
-    async fn open_replays(&self, shard: ShardId, limit: usize) -> Result<Vec<Replay>, StoreError> {
+    async fn open_replays(&self, shards: &[ShardId], limit: usize) -> Result<Vec<Replay>, StoreError> {
         self.read(|read| {
-            let prefix = Index::OpenReplayOfShard.key(&[&keys::shard(shard)]);
-            let ids: Vec<WebhookId> = lists::ids(read, &prefix, None, limit)?;
-            ids.into_iter().filter_map(|id| replay(read, id).transpose()).collect()
+            let spans = shards.iter().map(|shard| Span::prefix(&Index::OpenReplayOfShard.key(&[&keys::shard(*shard)])));
+            let open = read.ranges(Tree::Index, spans.collect())?.into_iter().flat_map(|rows| rows.take(limit));
+            let ids = open.map(|row| WebhookId::from_key(&row?.0).ok_or_else(|| damaged("index")));
+            ids.filter_map(|id| id.and_then(|id| replay(read, id)).transpose()).collect()
         })
         .await
     }

@@ -1,11 +1,11 @@
 //! Webhooks, as they are asked about. How they come and go is in `subscriptions.rs`.
 
-use super::engine::{Read, Tree};
-use super::keys::{self, Index};
+use super::engine::{Read, Span, Tree};
+use super::keys::{self, FromKey, Index};
 use super::lists::{self, SortKey};
-use super::rows::load;
+use super::rows::{damaged, load};
 use super::{Domain, Pace, Units, delivery_row, feeds, subscriptions};
-use crate::ids::{FeedId, WebhookId, WorkspaceId};
+use crate::ids::{ConnectionId, FeedId, WebhookId, WorkspaceId};
 use crate::store::{NewWebhook, ShardId, StoreError, Webhook, WebhookQuery, Webhooks};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -65,13 +65,15 @@ fn candidates(read: &dyn Read, workspace: WorkspaceId, query: &WebhookQuery) -> 
     let Some(connection) = query.connection_id else {
         return lists::ids(read, &Index::WebhookOfWorkspace.key(&[workspace.as_bytes()]), None, usize::MAX);
     };
-    let mut ids = Vec::new();
-    for feed in feeds::of_connection(read, connection, FEEDS_MAX)? {
-        let of_feed: Vec<WebhookId> =
-            lists::ids(read, &Index::WebhookOfFeed.key(&[feed.as_bytes()]), None, usize::MAX)?;
-        ids.extend(of_feed);
-    }
-    Ok(ids)
+    of_connection(read, connection)
+}
+
+/// The ids of a connection's webhooks.
+fn of_connection(read: &dyn Read, connection: ConnectionId) -> Result<Vec<WebhookId>, StoreError> {
+    let feeds = feeds::of_connection(read, connection, FEEDS_MAX)?;
+    let spans = feeds.iter().map(|feed| Span::prefix(&Index::WebhookOfFeed.key(&[feed.as_bytes()])));
+    let rows = read.ranges(Tree::Index, spans.collect())?.into_iter().flatten();
+    rows.map(|row| WebhookId::from_key(&row?.0).ok_or_else(|| damaged("index"))).collect()
 }
 
 fn list(read: &dyn Read, workspace: WorkspaceId, query: &WebhookQuery) -> Result<Vec<Webhook>, StoreError> {
@@ -102,6 +104,10 @@ impl<U: Units> Webhooks for U {
 
     async fn webhooks(&self, workspace: WorkspaceId, query: &WebhookQuery) -> Result<Vec<Webhook>, StoreError> {
         self.read(|read| list(read, workspace, query)).await
+    }
+
+    async fn count_webhooks(&self, connection: ConnectionId) -> Result<usize, StoreError> {
+        self.read(|read| of_connection(read, connection).map(|webhooks| webhooks.len())).await
     }
 
     async fn webhooks_of_feed(
