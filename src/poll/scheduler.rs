@@ -24,6 +24,8 @@ const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(1);
 /// Feeds looked through then.
 const FEEDS_REVIEWED_MAX: usize = 100_000;
+/// Feeds whose states are read at a time.
+const FEEDS_PER_READ: usize = 500;
 /// The wait after the store could not be read.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -102,13 +104,13 @@ impl Scheduler {
     async fn review(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let context = &self.vendors.context;
         let shards = context.leases.shards(Duty::Poll);
-        for due in context.store.due_feeds(&shards, DateTime::<Utc>::MAX_UTC, FEEDS_REVIEWED_MAX).await? {
-            if due.due_at <= now {
-                continue;
-            }
-            let state = context.store.feed_state(due.feed).await?;
-            if state.checked_at.is_some_and(|checked_at| checked_at > now) {
-                context.store.ping_feed(due.feed, now).await?;
+        let due = context.store.due_feeds(&shards, DateTime::<Utc>::MAX_UTC, FEEDS_REVIEWED_MAX).await?;
+        let later: Vec<FeedId> = due.into_iter().filter(|due| due.due_at > now).map(|due| due.feed).collect();
+        for feeds in later.chunks(FEEDS_PER_READ) {
+            for (feed, state) in feeds.iter().zip(context.store.feed_states(feeds).await?) {
+                if state.checked_at.is_some_and(|checked_at| checked_at > now) {
+                    context.store.ping_feed(*feed, now).await?;
+                }
             }
         }
         Ok(())

@@ -206,6 +206,16 @@ pub trait Deliveries {
     ///   delivered; and the job is told ([`super::Wake::JobChanged`]) when the log has been delivered up to there.
     async fn finish_attempt(&self, finish: AttemptFinish) -> Result<(), StoreError>;
 
+    /// Which of a shard's webhooks have something to be delivered: of the first `limit` webhooks behind `after`, in the
+    /// order of their ids, and the last one that was looked at; none where there was none. Those that are paused or
+    /// unhealthy are left out.
+    async fn waiting_webhooks(
+        &self,
+        shard: ShardId,
+        after: Option<WebhookId>,
+        limit: usize,
+    ) -> Result<(Vec<WebhookId>, Option<WebhookId>), StoreError>;
+
     /// Webhooks of these shards whose batches are to be tried again, soonest first; none that is paused or unhealthy.
     async fn due_retries(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError>;
 

@@ -319,6 +319,9 @@ pub trait Feeds {
     /// How polling goes; the default for a feed that never ran.
     async fn feed_state(&self, id: FeedId) -> Result<FeedState, StoreError>;
 
+    /// How polling of several goes, in their order.
+    async fn feed_states(&self, ids: &[FeedId]) -> Result<Vec<FeedState>, StoreError>;
+
     /// What a poll begins with; none where the feed or its connection is gone.
     async fn poll_start(&self, feed: FeedId) -> Result<Option<PollStart>, StoreError>;
 

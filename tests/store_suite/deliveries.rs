@@ -72,6 +72,41 @@ pub(crate) async fn a_position_never_moves_back(world: &World) {
     assert_eq!(position, Position { sequence: 2, offset: 6 });
 }
 
+pub(crate) async fn what_waits_in_a_shard_is_found_a_part_at_a_time(world: &World) {
+    // Webhooks of one connection, and so of one shard: nothing waits for the first two.
+    let first = world.webhook().await;
+    let connection = world.store.connection(first.connection_id).await.unwrap().unwrap();
+    let mut webhooks = vec![first];
+    for number in 1..6 {
+        let filters = [("part".to_owned(), number.to_string())].into();
+        webhooks.push(world.keep(Webhook { filters, ..world.new_webhook(&connection) }).await);
+    }
+    let [_, passed, behind, listed, paused, unwell] = &webhooks[..] else { panic!("six webhooks") };
+    let fence = world.fence(passed.shard).await;
+    for webhook in [passed, behind, paused, unwell] {
+        world.log(webhook, fence, &["p"]).await;
+    }
+    world.store.finish_attempt(world.attempt(passed, fence, delivered(1, 0))).await.unwrap();
+    world.store.insert_job(world.job(listed, JobMode::Backfill)).await.unwrap();
+    world.store.replace_webhook(Webhook { is_paused: true, ..paused.clone() }).await.unwrap();
+    world.store.finish_attempt(world.attempt(unwell, fence, unhealthy())).await.unwrap();
+
+    let mut ids: Vec<_> = webhooks.iter().map(|webhook| webhook.id).collect();
+    ids.sort();
+    let (mut waiting, mut after) = (Vec::new(), None);
+    for part in ids.chunks(2) {
+        let (found, last) = world.store.waiting_webhooks(behind.shard, after, 2).await.unwrap();
+        assert!(found.iter().all(|id| part.contains(id)));
+        assert_eq!(last, part.last().copied());
+        waiting.extend(found);
+        after = last;
+    }
+    assert_eq!(world.store.waiting_webhooks(behind.shard, after, 2).await.unwrap(), (Vec::new(), None));
+    let mut expected = vec![behind.id, listed.id];
+    expected.sort();
+    assert_eq!(waiting, expected);
+}
+
 pub(crate) async fn retries_are_due_soonest_first(world: &World) {
     let connection = world.connection().await;
     let fence = world.fence(connection.shard).await;

@@ -157,6 +157,7 @@ store_suite! {
         a_position_never_moves_back,
         reaching_a_held_page_is_told,
         retries_are_due_soonest_first,
+        what_waits_in_a_shard_is_found_a_part_at_a_time,
         an_unhealthy_webhook_rests_until_resumed,
         a_paused_webhook_is_not_retried,
         passing_over_records_sends_nothing,

@@ -256,6 +256,7 @@ pass_on! {
         reads standing(webhook: WebhookId) -> Option<Standing>;
         writes finish_attempt(finish: AttemptFinish) -> ();
         writes skip_batch(skip: Skip) -> ();
+        reads waiting_webhooks(shard: ShardId, after: Option<WebhookId>, limit: usize) -> (Vec<WebhookId>, Option<WebhookId>);
         reads due_retries(shards: &[ShardId], limit: usize) -> Vec<DueRetry>;
         writes resume_webhook(webhook: WebhookId, now: DateTime<Utc>) -> ();
     }
@@ -354,6 +355,10 @@ impl Feeds for EngineStore {
 
     async fn feeds_of_connection(&self, connection: ConnectionId, limit: usize) -> Result<Vec<Feed>, StoreError> {
         self.call(false, self.disk.store.feeds_of_connection(connection, limit)).await
+    }
+
+    async fn feed_states(&self, ids: &[FeedId]) -> Result<Vec<FeedState>, StoreError> {
+        self.call(false, self.disk.store.feed_states(ids)).await
     }
 
     async fn feed_state(&self, id: FeedId) -> Result<FeedState, StoreError> {

@@ -7,8 +7,10 @@ use crate::store::{Destination, Duty, ShardId, StoreError};
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
-/// Webhooks read at a time when a shard is looked through.
-const WEBHOOKS_PER_READ: usize = 100;
+/// Webhooks looked at at a time when a shard is looked through.
+const WEBHOOKS_PER_READ: usize = 500;
+/// Destinations read at a time.
+const DESTINATIONS_PER_READ: usize = 100;
 
 impl Hub {
     pub(super) fn rescan(&mut self) {
@@ -32,7 +34,7 @@ impl Hub {
         self.retries_at = Instant::now();
     }
 
-    /// Starts pumps for a part of a shard: each finds out for itself whether there is something to deliver.
+    /// Starts pumps for what waits in a part of a shard.
     pub(super) async fn scan(&mut self) {
         let Some((shard, after)) = self.scans.pop_front() else { return };
         match self.scan_part(shard, after).await {
@@ -50,17 +52,17 @@ impl Hub {
     /// where to go on.
     async fn scan_part(&mut self, shard: ShardId, after: Option<WebhookId>) -> Result<Option<WebhookId>, StoreError> {
         let store = self.shared.context.store.clone();
-        let webhooks = store.webhooks_of_shard(shard, after, WEBHOOKS_PER_READ).await?;
-        webhooks.iter().for_each(|webhook| self.dispatch(webhook.id, CHANGED));
-        if webhooks.len() == WEBHOOKS_PER_READ {
-            return Ok(webhooks.last().map(|webhook| webhook.id));
+        let (waiting, last) = store.waiting_webhooks(shard, after, WEBHOOKS_PER_READ).await?;
+        waiting.into_iter().for_each(|webhook| self.dispatch(webhook, CHANGED));
+        if last.is_some() {
+            return Ok(last);
         }
         let mut after = None;
         loop {
-            let destinations = store.destinations_of_shard(shard, after, WEBHOOKS_PER_READ).await?;
+            let destinations = store.destinations_of_shard(shard, after, DESTINATIONS_PER_READ).await?;
             destinations.iter().for_each(|row| self.dispatch(Destination::served_as(row.id), CHANGED));
             after = destinations.last().map(|row| row.id);
-            if destinations.len() < WEBHOOKS_PER_READ {
+            if destinations.len() < DESTINATIONS_PER_READ {
                 return Ok(None);
             }
         }

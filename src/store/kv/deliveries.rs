@@ -2,12 +2,14 @@
 
 use super::calls::{self, Fold, Scope};
 use super::delivery_row::{self, Delivery};
-use super::engine::{Read, Tree};
+use super::engine::Read;
 use super::keys::DueKind;
 use super::listings::Passed;
 use super::lists::{self, Due};
 use super::txn::Txn;
-use super::{Domain, Pace, Units, behind, destinations, feeds, insights, leases, listings, notifications, webhooks};
+use super::{
+    Domain, Pace, Units, behind, destinations, feeds, head, insights, leases, listings, notifications, webhooks,
+};
 use crate::ids::WebhookId;
 use crate::store::{
     ApiCall, AttemptFinish, Beside, Deliveries, DeliveryState, DueRetry, ListingJob, Notification, NotificationEvent,
@@ -91,7 +93,7 @@ fn place(read: &dyn Read, state: &DeliveryState, stream: Stream) -> Result<Optio
 }
 
 fn standing(read: &dyn Read, webhook: WebhookId) -> Result<Option<Standing>, StoreError> {
-    read.expect(&|| vec![delivery_row::place(webhook), (Tree::Webhooks, webhook.as_bytes().to_vec())])?;
+    read.expect(&|| vec![delivery_row::place(webhook), webhooks::place(webhook)])?;
     let Some(Delivery { is_resting, state, .. }) = delivery_row::delivery(read, webhook)? else { return Ok(None) };
     let revision = match webhooks::revision(read, webhook)? {
         Some(revision) => Some(revision),
@@ -233,6 +235,35 @@ fn resume(txn: &mut Txn<'_>, webhook: WebhookId, now: DateTime<Utc>) -> Result<(
     }
 }
 
+fn waiting(
+    read: &dyn Read,
+    shard: ShardId,
+    after: Option<WebhookId>,
+    limit: usize,
+) -> Result<(Vec<WebhookId>, Option<WebhookId>), StoreError> {
+    let ids = webhooks::ids_of_shard(read, shard, after, limit)?;
+    let both = |id: &WebhookId| [delivery_row::place(*id), webhooks::place(*id)];
+    read.expect(&|| ids.iter().flat_map(both).collect())?;
+    let mut feeds = Vec::new();
+    for id in &ids {
+        feeds.extend(webhooks::feed_of(read, *id)?.map(|feed| (*id, feed)));
+    }
+    read.expect(&|| feeds.iter().map(|(_, feed)| head::place(*feed)).collect())?;
+    let mut waiting = Vec::new();
+    for (id, feed) in feeds {
+        let Some(Delivery { is_resting: false, state, .. }) = delivery_row::delivery(read, id)? else { continue };
+        if state.health != WebhookHealth::Healthy {
+            continue;
+        }
+        let end = head::head(read, feed)?.map_or(0, |head| head.log.end);
+        let has_more = state.position.sequence < end;
+        if has_more || state.retry.is_some() || state.listing.is_some() || state.beside.is_some() {
+            waiting.push(id);
+        }
+    }
+    Ok((waiting, ids.last().copied()))
+}
+
 fn due(read: &dyn Read, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError> {
     let due = lists::due(read, DueKind::Retry, shards, DateTime::<Utc>::MAX_UTC, limit)?.into_iter();
     Ok(due.map(|Due { at, shard, id }| DueRetry { webhook: WebhookId::from_bytes(id), shard, next_at: at }).collect())
@@ -255,6 +286,15 @@ impl<U: Units> Deliveries for U {
 
     async fn skip_batch(&self, skipped: Skip) -> Result<(), StoreError> {
         self.write(Domain::Webhook(skipped.webhook), Pace::Now, move |txn| skip(txn, skipped.clone())).await
+    }
+
+    async fn waiting_webhooks(
+        &self,
+        shard: ShardId,
+        after: Option<WebhookId>,
+        limit: usize,
+    ) -> Result<(Vec<WebhookId>, Option<WebhookId>), StoreError> {
+        self.read(|read| waiting(read, shard, after, limit)).await
     }
 
     async fn due_retries(&self, shards: &[ShardId], limit: usize) -> Result<Vec<DueRetry>, StoreError> {

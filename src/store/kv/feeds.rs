@@ -226,6 +226,14 @@ impl<U: Units> Feeds for U {
         self.read(|read| Ok(state(read, id)?.unwrap_or_default())).await
     }
 
+    async fn feed_states(&self, ids: &[FeedId]) -> Result<Vec<FeedState>, StoreError> {
+        self.read(|read| {
+            read.expect(&|| ids.iter().map(|id| (Tree::FeedStates, id.as_bytes().to_vec())).collect())?;
+            ids.iter().map(|id| Ok(state(read, *id)?.unwrap_or_default())).collect()
+        })
+        .await
+    }
+
     async fn poll_start(&self, feed: FeedId) -> Result<Option<PollStart>, StoreError> {
         self.read(|read| poll_start(read, feed)).await
     }

@@ -1,6 +1,6 @@
 //! Webhooks, as they are asked about. How they come and go is in `subscriptions.rs`.
 
-use super::engine::{Read, Span, Tree};
+use super::engine::{Place, Read, Span, Tree};
 use super::keys::{self, FromKey, Index};
 use super::lists::{self, SortKey};
 use super::rows::{damaged, load};
@@ -31,6 +31,33 @@ struct Revised {
     revision: u64,
 }
 
+/// The feed of a webhook, read in the same way.
+pub(super) fn feed_of(read: &dyn Read, id: WebhookId) -> Result<Option<FeedId>, StoreError> {
+    let row: Option<Fed> = load(read, Tree::Webhooks, id.as_bytes(), WHAT)?;
+    Ok(row.map(|row| row.feed_id))
+}
+
+#[derive(Deserialize)]
+struct Fed {
+    feed_id: FeedId,
+}
+
+/// Where a webhook's row stands.
+pub(super) fn place(id: WebhookId) -> Place {
+    (Tree::Webhooks, id.as_bytes().to_vec())
+}
+
+/// The ids of a shard's webhooks, in their order, behind `after`.
+pub(super) fn ids_of_shard(
+    read: &dyn Read,
+    shard: ShardId,
+    after: Option<WebhookId>,
+    limit: usize,
+) -> Result<Vec<WebhookId>, StoreError> {
+    let after = after.as_ref().map(|id| &id.as_bytes()[..]);
+    lists::ids(read, &Index::WebhookOfShard.key(&[&keys::shard(shard)]), after, limit)
+}
+
 /// All webhooks of a feed.
 pub(super) fn all_of_feed(read: &dyn Read, feed: FeedId) -> Result<Vec<Webhook>, StoreError> {
     behind_index(read, &Index::WebhookOfFeed.key(&[feed.as_bytes()]), None, usize::MAX)
@@ -43,7 +70,8 @@ fn behind_index(
     limit: usize,
 ) -> Result<Vec<Webhook>, StoreError> {
     let after = after.as_ref().map(|id| &id.as_bytes()[..]);
-    let ids = lists::ids(read, prefix, after, limit)?;
+    let ids: Vec<WebhookId> = lists::ids(read, prefix, after, limit)?;
+    read.expect(&|| ids.iter().map(|id| place(*id)).collect())?;
     ids.into_iter().filter_map(|id| webhook(read, id).transpose()).collect()
 }
 

@@ -15,7 +15,6 @@ use deadpool_postgres::Client;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::runtime::Handle;
 
 /// What a unit gets that is to be run again. Nobody else sees it.
 const LACKING: StoreError = StoreError::Conflict("row");
@@ -24,7 +23,6 @@ const LACKING: StoreError = StoreError::Conflict("row");
 pub(super) struct Reading<'a> {
     pub(super) client: &'a Client,
     pub(super) statements: &'a [Statements],
-    handle: Handle,
     deadline: Duration,
     /// Rows, and places where there is none.
     known: RefCell<HashMap<Place, Option<Value>>>,
@@ -56,7 +54,6 @@ impl<'a> Reading<'a> {
         Reading {
             client,
             statements,
-            handle: Handle::current(),
             deadline,
             known: RefCell::default(),
             is_steady: false,
@@ -129,7 +126,8 @@ impl<'a> Reading<'a> {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreError> {
-        let answer = self.handle.block_on(async { tokio::time::timeout(self.deadline, answer).await });
+        // Not by tokio's `block_on`: where a runtime's first future waits on this very thread, it would take its wakes.
+        let answer = futures_executor::block_on(async { tokio::time::timeout(self.deadline, answer).await });
         let result = answer.map_err(|_| Failure::passing("PostgreSQL did not answer in time"));
         result.and_then(|result| result.map_err(Failure::from)).map_err(|failure| {
             *self.failed.borrow_mut() = Some(failure.clone());
