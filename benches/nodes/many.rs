@@ -46,6 +46,8 @@ struct World {
     vendor: Peer,
     receiver: Peer,
     interval_ms: u64,
+    /// Makes the webhooks, where another build is to do that.
+    maker: Option<Node>,
     /// Of each connection the webhook that is triggered.
     triggers: Vec<String>,
 }
@@ -58,10 +60,12 @@ pub(crate) async fn run(webhooks: u64) {
     let interval_ms = (feeds * 1_000 / POLLS_PER_SECOND).max(10_000);
     let database = Database::new("many").await;
     let nodes = vec![Node::with(&database, &[])];
-    let mut world = World { database, nodes, vendor, receiver, interval_ms, triggers: Vec::new() };
+    let maker = std::env::var_os("BENCH_MAKER").map(|binary| Node::of(&binary, &database, &[("ANYHOOK_ROLES", "api")]));
+    let mut world = World { database, nodes, vendor, receiver, interval_ms, maker, triggers: Vec::new() };
     let webhooks = connections * SUBSCRIPTIONS.len() as u64;
     println!("{webhooks} webhooks of {connections} connections, {feeds} feeds polled every {} s", interval_ms / 1_000);
     world.make(connections).await;
+    world.maker.take().into_iter().for_each(Node::stop);
     head();
     world.watch("idle", 0).await;
     world.watch("1 % of connections change", (connections / 100).max(1)).await;
@@ -149,7 +153,8 @@ impl World {
     async fn connect(&self, number: u64) -> String {
         let auth = json!({"api_url": self.vendor.url, "token": format!("t-{number}")});
         let body = json!({"integration_type": "sandbox", "auth": auth});
-        let connection = self.client().make("/unified/connection", &body).await;
+        let maker = self.maker.as_ref().map_or(self.client(), |maker| &maker.client);
+        let connection = maker.make("/unified/connection", &body).await;
         let mut triggered = String::new();
         #[allow(clippy::cast_precision_loss)] // far below 2^53
         let interval = self.interval_ms as f64 / 60_000.0;
@@ -158,7 +163,7 @@ impl World {
                 "connection_id": connection, "object_type": object_type, "event": event, "interval": interval,
                 "hook_url": format!("{}/hook/{number}-{index}", self.receiver.url), "webhook_type": "virtual",
             });
-            let webhook = self.client().make("/unified/webhook", &body).await;
+            let webhook = maker.make("/unified/webhook", &body).await;
             if index == TRIGGERED {
                 triggered = webhook;
             }
