@@ -3,7 +3,6 @@
 use crate::common::client::Client;
 use crate::common::cost;
 use crate::database::Database;
-use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,13 +28,8 @@ impl Node {
     /// With settings of its own. BENCH_NODE names the binary of another build.
     pub(crate) fn with(database: &Database, settings: &[(&str, &str)]) -> Self {
         let own = || env!("CARGO_BIN_EXE_anyhook").into();
-        Node::of(&std::env::var_os("BENCH_NODE").unwrap_or_else(own), database, settings)
-    }
-
-    /// Of this binary.
-    pub(crate) fn of(binary: &OsStr, database: &Database, settings: &[(&str, &str)]) -> Self {
         let started = Instant::now();
-        let mut child = Command::new(binary)
+        let mut child = Command::new(std::env::var_os("BENCH_NODE").unwrap_or_else(own))
             .arg("serve")
             .env("ANYHOOK_STORE", &database.url)
             .env("ANYHOOK_STORE_SCHEMA", &database.schema)
