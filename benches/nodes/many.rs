@@ -10,6 +10,7 @@ use crate::stored::Stored;
 use crate::{receiver, vendor};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A connection's webhooks: an object type each, and what of it is told. Those of one type share a feed.
@@ -50,7 +51,7 @@ struct World {
     receiver: Peer,
     interval_ms: u64,
     /// Makes the webhooks, where that is not to be measured.
-    stored: Option<Stored>,
+    stored: Option<Arc<Stored>>,
     /// Of each connection the webhook that is triggered.
     triggers: Vec<String>,
 }
@@ -159,8 +160,8 @@ impl World {
     /// A connection of an account of its own with its webhooks, whose ids are answered.
     async fn connect(&self, number: u64) -> Vec<String> {
         if let Some(stored) = &self.stored {
-            let hook = |index| format!("{}/hook/{number}-{index}", self.receiver.url);
-            return stored.copy(&format!("t-{number}"), hook).await;
+            let hook = format!("{}/hook/{number}", self.receiver.url);
+            return stored.copy(format!("t-{number}"), hook).await;
         }
         let auth = json!({"api_url": self.vendor.url, "token": format!("t-{number}")});
         let body = json!({"integration_type": "sandbox", "auth": auth});

@@ -10,6 +10,7 @@ use anyhook::random::Random;
 use anyhook::secrets::Vault;
 use anyhook::store::{Connection, Connections, NewWebhook, PostgresOptions, PostgresStore, ShardId, Webhook, Webhooks};
 use futures_util::future::join_all;
+use std::sync::Arc;
 
 /// The nodes' master key.
 const MASTER_KEY: [u8; 32] = [0; 32];
@@ -26,7 +27,7 @@ pub(crate) struct Stored {
 
 impl Stored {
     /// Copies of the connection of these webhooks.
-    pub(crate) async fn copies_of(webhooks: &[String], database: &Database) -> Self {
+    pub(crate) async fn copies_of(webhooks: &[String], database: &Database) -> Arc<Self> {
         let options = PostgresOptions::new(&database.url, &database.schema, None).expect("a URL");
         let store = PostgresStore::open(&options, &StoreLimits::default()).await.expect("the nodes' store");
         let mut found = Vec::new();
@@ -35,11 +36,18 @@ impl Stored {
         }
         let connection = store.connection(found[0].connection_id).await.expect("an answer").expect("a connection");
         let vault = Vault::new(&MASTER_KEY, Random::system());
-        Stored { store, vault, clock: Clock::system(), random: Random::system(), connection, webhooks: found }
+        let (clock, random) = (Clock::system(), Random::system());
+        Arc::new(Stored { store, vault, clock, random, connection, webhooks: found })
     }
 
-    /// Copies it for an account, with webhooks at `hook(index)`. Answers the webhooks' ids.
-    pub(crate) async fn copy(&self, token: &str, hook: impl Fn(usize) -> String) -> Vec<String> {
+    /// Copies it for an account, with webhooks at addresses that begin so. Answers the webhooks' ids.
+    pub(crate) async fn copy(self: &Arc<Self>, token: String, hook: String) -> Vec<String> {
+        let own = self.clone();
+        // The store waits within a task: in one that a thread waits for outside of the runtime, its wakes get lost.
+        tokio::spawn(async move { own.copied(&token, &hook).await }).await.expect("copied")
+    }
+
+    async fn copied(&self, token: &str, hook: &str) -> Vec<String> {
         let (now, bucket) = (self.clock.now(), format!("sandbox:{token}"));
         let id = ConnectionId::new(&self.clock, &self.random).expect("an id");
         let shard = ShardId::of_bucket(&bucket);
@@ -53,7 +61,7 @@ impl Stored {
             feed_id: FeedId::new(&self.clock, &self.random).expect("an id").at_home_of(id),
             connection_id: id,
             shard,
-            hook_url: hook(index),
+            hook_url: format!("{hook}-{index}"),
             created_at: now,
             updated_at: now,
             ..webhook.clone()
