@@ -9,7 +9,6 @@ use anyhook::limits::StoreLimits;
 use anyhook::random::Random;
 use anyhook::secrets::Vault;
 use anyhook::store::{Connection, Connections, NewWebhook, PostgresOptions, PostgresStore, ShardId, Webhook, Webhooks};
-use futures_util::future::join_all;
 use std::sync::Arc;
 
 /// The nodes' master key.
@@ -66,10 +65,11 @@ impl Stored {
             updated_at: now,
             ..webhook.clone()
         });
-        let ids = webhooks.map(|webhook| async {
+        let mut ids = Vec::new();
+        for webhook in webhooks {
             let made = self.store.insert_webhook(NewWebhook { webhook, initial: None }).await;
-            made.expect("a webhook").id.to_string()
-        });
-        join_all(ids).await
+            ids.push(made.expect("a webhook").id.to_string());
+        }
+        ids
     }
 }
