@@ -8,6 +8,7 @@ use crate::node::Node;
 use crate::{receiver, vendor};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Records that a connection's ledger comes to hold, about.
@@ -19,7 +20,7 @@ const MAKERS: usize = 16;
 /// Rows that growing is shown in.
 const PARTS: u64 = 10;
 /// Connections whose changed pages are compared.
-const COMPARED: u64 = 64;
+const COMPARED: usize = 64;
 /// Records that change in each of them.
 const CHANGED: u64 = 1_000;
 /// How long a part may take before the bench gives up.
@@ -30,18 +31,28 @@ struct World {
     nodes: Vec<Node>,
     vendor: Peer,
     receiver: Peer,
-    webhooks: Vec<String>,
     taken: u64,
+}
+
+/// A connection, and the webhook that has its feed polled.
+struct Made {
+    connection: String,
+    webhook: String,
+}
+
+/// The collections of connections that were made so.
+fn accounts(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{prefix}-{number}")).collect()
 }
 
 /// Measures while the ledger grows to as many records.
 pub(crate) async fn run(records: u64) {
-    let connections = (records / RECORDS_EACH).max(COMPARED);
+    let connections = (records / RECORDS_EACH).max(64);
     let (vendor, receiver) = (vendor::start(), receiver::start());
     let database = Database::new("ledger").await;
     let nodes = vec![Node::start(&database)];
-    let mut world = World { database, nodes, vendor, receiver, webhooks: Vec::new(), taken: 0 };
-    world.connect("c", connections).await;
+    let mut world = World { database, nodes, vendor, receiver, taken: 0 };
+    let made = world.connect("c", connections).await;
     println!("a ledger of {records} records of {connections} connections, {ROUND} a page");
     println!(
         "{:<30}{:>11}{:>9}{:>11}{:>16}{:>14}{:>8}{:>10}{:>10}{:>13}{:>9}{:>9}",
@@ -63,11 +74,11 @@ pub(crate) async fn run(records: u64) {
     for part in 0..PARTS {
         let until = (part + 1) * rounds / PARTS;
         if until > published {
-            world.grow(connections, published..until).await;
+            world.grow(&made, published..until).await;
             published = until;
         }
     }
-    world.compare(connections, published * ROUND).await;
+    world.compare(&made, published * ROUND).await;
     let World { nodes, database, .. } = world;
     drop(nodes);
     database.drop().await;
@@ -78,31 +89,33 @@ impl World {
         &self.nodes[0].client
     }
 
-    /// Connections to collections that begin so, each with a webhook that makes its feed remember all records.
-    async fn connect(&mut self, prefix: &str, connections: u64) {
+    /// Makes connections to collections that begin so.
+    async fn connect(&self, prefix: &str, connections: u64) -> Vec<Made> {
         let made =
             stream::iter(0..connections).map(|number| self.subscribe(format!("{prefix}-{number}"))).buffered(MAKERS);
-        let made: Vec<String> = made.collect().await;
-        for webhook in &made {
-            self.client().wait_polled(webhook).await;
+        let made: Vec<Made> = made.collect().await;
+        for made in &made {
+            self.client().wait_polled(&made.webhook).await;
         }
-        self.webhooks = made;
+        made
     }
 
-    async fn subscribe(&self, account: String) -> String {
+    /// A connection to a collection, with a webhook of new records. Kinto does not say when a record was created, so that
+    /// whoever asks for that makes the feed remember all.
+    async fn subscribe(&self, account: String) -> Made {
         let meta = json!({"bucket": "b", "collection": account});
         let auth = json!({"api_url": self.vendor.url, "user_id": account, "token": account, "meta": meta});
         let connection = self.client().import("kinto", &auth).await;
-        let mut webhook = String::new();
-        // Kinto does not say when a record was created, so that whoever asks for that makes the feed remember all.
-        for event in ["updated", "created"] {
-            let body = json!({
-                "connection_id": connection, "object_type": "crm_contact", "event": event, "webhook_type": "virtual",
-                "hook_url": format!("{}/hook/{account}", self.receiver.url), "interval": 1_440, "page_max_limit": 100,
-            });
-            webhook = self.client().make("/unified/webhook", &body).await;
-        }
-        webhook
+        let webhook = self.webhook(&connection, "created").await;
+        Made { connection, webhook }
+    }
+
+    async fn webhook(&self, connection: &str, event: &str) -> String {
+        let body = json!({
+            "connection_id": connection, "object_type": "crm_contact", "event": event, "webhook_type": "virtual",
+            "hook_url": format!("{}/hook/{connection}", self.receiver.url), "interval": 1_440, "page_max_limit": 100,
+        });
+        self.client().make("/unified/webhook", &body).await
     }
 
     async fn publish(&self, accounts: &[String], count: u64, first_number: u64, step: u64) {
@@ -111,57 +124,57 @@ impl World {
     }
 
     /// Has feeds polled, and waits until so many more records are delivered.
-    async fn poll(&mut self, webhooks: &[String], records: u64) {
+    async fn poll(&mut self, made: &[Made], records: u64) {
         let client = self.client();
-        stream::iter(webhooks).for_each_concurrent(MAKERS, async |webhook| client.trigger(webhook).await).await;
+        stream::iter(made).for_each_concurrent(MAKERS, async |made| client.trigger(&made.webhook).await).await;
         let taken = self.taken + records;
         client.wait_taken_for(&self.receiver.url, taken, PATIENCE).await;
         self.taken = taken;
     }
 
     /// Publishes rounds of new records.
-    async fn grow(&mut self, connections: u64, rounds: std::ops::Range<u64>) {
-        let accounts: Vec<String> = (0..connections).map(|number| format!("c-{number}")).collect();
+    async fn grow(&mut self, made: &[Made], rounds: Range<u64>) {
+        let accounts = accounts("c", made.len());
         let before = Before::now(&self.nodes, &self.database).await;
         self.database.forget_statements().await;
-        let (in_ledger, changes) =
-            (rounds.end * ROUND * connections, (rounds.end - rounds.start) * ROUND * connections);
-        let webhooks = self.webhooks.clone();
+        let each = made.len() as u64 * ROUND;
+        let (in_ledger, changes) = (rounds.end * each, (rounds.end - rounds.start) * each);
         for round in rounds {
             // The times of a round are a millisecond apart, and later than those before.
             tokio::time::sleep(Duration::from_millis(ROUND)).await;
             self.publish(&accounts, ROUND, 1 + round * ROUND, 1).await;
-            self.poll(&webhooks, connections * ROUND).await;
+            self.poll(made, each).await;
         }
         self.show(&in_ledger.to_string(), in_ledger, changes, &before).await;
     }
 
-    /// What changed records all over a ledger cost, and what as many new ones do in an empty one.
-    async fn compare(&mut self, connections: u64, each: u64) {
-        let in_ledger = connections * each;
-        let step = (each / CHANGED).max(1);
-        let (count, compared) = (CHANGED.min(each), COMPARED.min(connections));
-        let accounts: Vec<String> = (0..compared).map(|number| format!("c-{number}")).collect();
-        let webhooks: Vec<String> = self.webhooks.iter().take(accounts.len()).cloned().collect();
-        let before = self.published(&accounts, count, step).await;
-        self.poll(&webhooks, compared * count).await;
-        self.show(&format!("changed, of {each} a feed"), in_ledger, compared * count, &before).await;
+    /// What records that change all over a ledger cost, and what as many do that are all there is.
+    async fn compare(&mut self, made: &[Made], each: u64) {
+        let compared = &made[..COMPARED.min(made.len())];
+        let total = compared.len() as u64 * CHANGED;
+        for made in compared {
+            self.webhook(&made.connection, "updated").await;
+        }
+        let in_ledger = made.len() as u64 * each;
+        let before = self.published("c", compared, (each / CHANGED).max(1)).await;
+        self.poll(compared, total).await;
+        self.show(&format!("changed all over {each} a feed"), in_ledger, total, &before).await;
 
-        self.connect("e", COMPARED).await;
-        let accounts: Vec<String> = (0..COMPARED).map(|number| format!("e-{number}")).collect();
-        let webhooks = self.webhooks.clone();
-        let before = self.published(&accounts, count, 1).await;
-        self.poll(&webhooks, COMPARED * count).await;
-        self.show("new, in empty ledgers", in_ledger, COMPARED * count, &before).await;
-        let before = self.published(&accounts, count, 1).await;
-        self.poll(&webhooks, COMPARED * count).await;
-        self.show(&format!("changed, of {count} a feed"), in_ledger, COMPARED * count, &before).await;
+        let fresh = self.connect("e", COMPARED as u64).await;
+        self.published("e", &fresh, 1).await;
+        self.poll(&fresh, total).await;
+        for made in &fresh {
+            self.webhook(&made.connection, "updated").await;
+        }
+        let before = self.published("e", &fresh, 1).await;
+        self.poll(&fresh, total).await;
+        self.show(&format!("changed, {CHANGED} a feed"), in_ledger, total, &before).await;
     }
 
-    /// Publishes records of these accounts, and begins to measure.
-    async fn published(&self, accounts: &[String], count: u64, step: u64) -> Before {
-        tokio::time::sleep(Duration::from_millis(count + 1_000)).await;
-        self.publish(accounts, count, 1, step).await;
+    /// Publishes records of these collections, and begins to measure.
+    async fn published(&self, prefix: &str, made: &[Made], step: u64) -> Before {
+        tokio::time::sleep(Duration::from_millis(CHANGED + 1_000)).await;
+        self.publish(&accounts(prefix, made.len()), CHANGED, 1, step).await;
         self.database.forget_statements().await;
         Before::now(&self.nodes, &self.database).await
     }

@@ -5,7 +5,8 @@
 //!
 //! `tests/with_postgres.sh cargo bench --bench nodes` measures 1, 2 and 4 nodes; `-- 2 single` that number and scenario.
 //! `-- many` measures 100,000 webhooks and `-- ledger` a ledger of 20 million records, each in half an hour or so;
-//! `many=10000` and `ledger=2000000` fewer. BENCH_NODE names the binary of another build.
+//! `many=10000` and `ledger=2000000` fewer. `stored=10000` makes the webhooks of `many` straight in the store. BENCH_NODE
+//! names the binary of another build.
 
 #![allow(clippy::expect_used, clippy::panic)] // a bench that cannot go on says so and ends
 #![allow(dead_code)] // what the benches share is more than one of them needs
@@ -19,6 +20,7 @@ mod many;
 mod node;
 mod receiver;
 mod scenarios;
+mod stored;
 mod vendor;
 
 use common::peers;

@@ -6,9 +6,11 @@ use crate::common::peers::Peer;
 use crate::costs::{Before, Costs, per};
 use crate::database::Database;
 use crate::node::Node;
+use crate::stored::Stored;
 use crate::{receiver, vendor};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A connection's webhooks: an object type each, and what of it is told. Those of one type share a feed.
@@ -32,6 +34,8 @@ const TRIGGERED: usize = 0;
 const POLLS_PER_SECOND: u64 = 100;
 /// Requests at the same time that make connections with their webhooks.
 const MAKERS: usize = 8;
+/// The same, straight in the store.
+const STORERS: usize = 64;
 /// Parts of making them that are shown.
 const PARTS: u64 = 10;
 /// How long each load is watched.
@@ -46,22 +50,29 @@ struct World {
     vendor: Peer,
     receiver: Peer,
     interval_ms: u64,
+    /// Makes the webhooks, where that is not to be measured.
+    stored: Option<Arc<Stored>>,
     /// Of each connection the webhook that is triggered.
     triggers: Vec<String>,
 }
 
-/// Measures with as many webhooks.
-pub(crate) async fn run(webhooks: u64) {
+/// Measures with as many webhooks, made through the API or straight in the store.
+pub(crate) async fn run(webhooks: u64, are_stored: bool) {
     let connections = (webhooks / SUBSCRIPTIONS.len() as u64).max(PARTS);
     let feeds = connections * FEEDS;
     let (vendor, receiver) = (vendor::start(), receiver::start());
     let interval_ms = (feeds * 1_000 / POLLS_PER_SECOND).max(10_000);
     let database = Database::new("many").await;
     let nodes = vec![Node::with(&database, &[])];
-    let mut world = World { database, nodes, vendor, receiver, interval_ms, triggers: Vec::new() };
+    let mut world = World { database, nodes, vendor, receiver, interval_ms, stored: None, triggers: Vec::new() };
     let webhooks = connections * SUBSCRIPTIONS.len() as u64;
     println!("{webhooks} webhooks of {connections} connections, {feeds} feeds polled every {} s", interval_ms / 1_000);
+    if are_stored {
+        let made = world.connect(connections).await;
+        world.stored = Some(Stored::copies_of(&made, &world.database).await);
+    }
     world.make(connections).await;
+    world.stored = None;
     head();
     world.watch("idle", 0).await;
     world.watch("1 % of connections change", (connections / 100).max(1)).await;
@@ -80,24 +91,11 @@ pub(crate) async fn run(webhooks: u64) {
     database.drop().await;
 }
 
+/// CPU is in seconds a second, of all nodes or all of the database; memory is the largest node's.
 fn head() {
     println!(
-        "{:<30}{:>6}{:>8}{:>9}{:>10}{:>11}{:>13}{:>11}{:>13}{:>10}{:>10}{:>9}{:>8}{:>8}{:>13}",
-        "load",
-        "nodes",
-        "wall s",
-        "polls/s",
-        "payload/s",
-        "node CPU/s",
-        "node ms/poll",
-        "db CPU/s",
-        "db ms/poll",
-        "commits/s",
-        "WAL KiB/s",
-        "RSS MiB",
-        "p50 ms",
-        "p99 ms",
-        "database MiB"
+        "load                           nodes  wall s  polls/s payload/s node CPU/s node ms/poll   db CPU/s   \
+         db ms/poll commits/s WAL KiB/s  RSS MiB  p50 ms  p99 ms database MiB"
     );
 }
 
@@ -123,8 +121,9 @@ impl World {
             let made = (numbers.end - numbers.start) * SUBSCRIPTIONS.len() as u64;
             let before = Before::now(&self.nodes, &self.database).await;
             self.database.forget_statements().await;
-            let few = stream::iter(numbers.clone()).map(|number| self.connect(number)).buffered(MAKERS);
-            let triggers: Vec<String> = few.collect().await;
+            let few = stream::iter(numbers.clone()).map(|number| self.connect(number));
+            let few = few.buffered(if self.stored.is_some() { STORERS } else { MAKERS });
+            let triggers: Vec<String> = few.filter_map(async |few| few.into_iter().nth(TRIGGERED)).collect().await;
             self.triggers.extend(triggers);
             let wall = before.elapsed();
             let Costs { nodes_cpu, database, .. } = before.costs(&self.database).await;
@@ -145,12 +144,16 @@ impl World {
         }
     }
 
-    /// A connection of an account of its own with its webhooks. Answers the one that is triggered.
-    async fn connect(&self, number: u64) -> String {
+    /// A connection of an account of its own with its webhooks, whose ids are answered.
+    async fn connect(&self, number: u64) -> Vec<String> {
+        if let Some(stored) = &self.stored {
+            let hook = format!("{}/hook/{number}", self.receiver.url);
+            return stored.copy(format!("t-{number}"), hook).await;
+        }
         let auth = json!({"api_url": self.vendor.url, "token": format!("t-{number}")});
         let body = json!({"integration_type": "sandbox", "auth": auth});
         let connection = self.client().make("/unified/connection", &body).await;
-        let mut triggered = String::new();
+        let mut made = Vec::new();
         #[allow(clippy::cast_precision_loss)] // far below 2^53
         let interval = self.interval_ms as f64 / 60_000.0;
         for (index, (object_type, event)) in SUBSCRIPTIONS.into_iter().enumerate() {
@@ -158,12 +161,9 @@ impl World {
                 "connection_id": connection, "object_type": object_type, "event": event, "interval": interval,
                 "hook_url": format!("{}/hook/{number}-{index}", self.receiver.url), "webhook_type": "virtual",
             });
-            let webhook = self.client().make("/unified/webhook", &body).await;
-            if index == TRIGGERED {
-                triggered = webhook;
-            }
+            made.push(self.client().make("/unified/webhook", &body).await);
         }
-        triggered
+        made
     }
 
     /// Watches for a while what goes on, with so many connections that change.

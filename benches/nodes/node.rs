@@ -27,8 +27,8 @@ impl Node {
 
     /// With settings of its own. BENCH_NODE names the binary of another build.
     pub(crate) fn with(database: &Database, settings: &[(&str, &str)]) -> Self {
-        let started = Instant::now();
         let own = || env!("CARGO_BIN_EXE_anyhook").into();
+        let started = Instant::now();
         let mut child = Command::new(std::env::var_os("BENCH_NODE").unwrap_or_else(own))
             .arg("serve")
             .env("ANYHOOK_STORE", &database.url)

@@ -28,7 +28,10 @@ pub(crate) fn run(named: &[String]) -> ExitCode {
         })
     };
     if let Some(webhooks) = asked("many", 100_000) {
-        runtime.block_on(many::run(webhooks));
+        runtime.block_on(many::run(webhooks, false));
+    }
+    if let Some(webhooks) = asked("stored", 100_000) {
+        runtime.block_on(many::run(webhooks, true));
     }
     if let Some(records) = asked("ledger", 20_000_000) {
         runtime.block_on(ledger::run(records));

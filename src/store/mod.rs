@@ -146,7 +146,7 @@ pub enum Wake {
     WebhookChanged(WebhookId),
     /// A listing job was made, ended or has pages to deliver.
     JobChanged(JobId, WebhookId),
-    /// A connection was changed or deleted.
+    /// A connection was changed or deleted; not where it was noted alone that it works as before.
     ConnectionChanged(ConnectionId),
     /// A workspace was changed.
     WorkspaceChanged(WorkspaceId),

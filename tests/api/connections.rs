@@ -1,8 +1,10 @@
 //! `/unified/connection`
 
-use crate::http_support::{Server, sandbox};
+use crate::http_support::{NoNetwork, Server, sandbox, webhook};
 use anyhook::credentials::Credentials;
+use anyhook::limits::Limits;
 use serde_json::json;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn secrets_are_sealed_and_never_answered() {
@@ -97,4 +99,33 @@ async fn the_same_credential_shares_a_budget_and_another_does_not() {
     let first = bucket("one").await;
     assert_eq!(first, bucket("one").await);
     assert_ne!(first, bucket("two").await);
+}
+
+#[tokio::test]
+async fn more_than_the_limits_are_refused_until_there_is_room() {
+    let mut limits = Limits::default();
+    (limits.api.connections_max, limits.api.webhooks_per_connection_max) = (2, 2);
+    let server = Server::start_with(limits, Arc::new(NoNetwork)).await;
+    let (first, second) = (server.connection().await, server.connection().await);
+    let import = async || server.call("POST", "/unified/connection", &sandbox()).await;
+    let refused = import().await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.text.contains("2 connections already"), "{refused:?}");
+    let deleted = server.call("DELETE", &format!("/unified/connection/{first}"), &json!({})).await;
+    assert_eq!(deleted.status, 200);
+    import().await.ok();
+    assert_eq!(import().await.status, 422);
+
+    let subscribe = async |object_type: &str| {
+        let body = webhook(&second, json!({"object_type": object_type}));
+        server.call("POST", "/unified/webhook", &body).await
+    };
+    let made = subscribe("crm_contact").await.ok();
+    subscribe("crm_deal").await.ok();
+    let refused = subscribe("crm_contact").await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.text.contains("2 webhooks already"), "{refused:?}");
+    let path = format!("/unified/webhook/{}", made["id"].as_str().unwrap());
+    assert_eq!(server.call("DELETE", &path, &json!({})).await.status, 200);
+    subscribe("crm_deal").await.ok();
 }

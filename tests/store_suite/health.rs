@@ -1,7 +1,7 @@
 use crate::world::{World, at};
 use anyhook::store::{
     ArrivalCommit, Connection, Contact, FeedHealth, FeedState, Fence, NotificationEvent, NotificationQuery, Outcome,
-    RunFinish, SweepHealth, Webhook, WebhookQuery,
+    RunFinish, SweepHealth, Wake, Webhook, WebhookQuery,
 };
 use anyhook_connectors::contract::Change;
 use anyhook_connectors::model::ObjectType;
@@ -45,6 +45,25 @@ async fn two_feeds(world: &World) -> (Connection, Webhook, Webhook, Fence) {
     let other = world.keep(other).await;
     let fence = world.fence(connection.shard).await;
     (connection, one, other, fence)
+}
+
+pub(crate) async fn a_connection_that_works_as_before_is_noted_and_wakes_nobody(world: &World) {
+    let (connection, one, other, fence) = two_feeds(world).await;
+    let row = async || world.store.connection(connection.id).await.unwrap().unwrap();
+    let mut wakes = world.store.wakes();
+    let mut is_woken = || {
+        let told = std::iter::from_fn(|| wakes.try_recv().ok());
+        told.filter(|wake| *wake == Wake::ConnectionChanged(connection.id)).count() > 0
+    };
+    for seconds in [10, 4_000] {
+        accepted(world, &one, fence, seconds).await;
+        assert_eq!(row().await.last_healthy_at, Some(at(seconds)));
+        assert!(!is_woken(), "at {seconds}");
+    }
+    refused(world, &other, fence, 5_000).await;
+    assert!(is_woken());
+    accepted(world, &other, fence, 6_000).await;
+    assert!(is_woken(), "what rested may go on");
 }
 
 pub(crate) async fn feeds_that_are_refused_together_are_told_of_once(world: &World) {

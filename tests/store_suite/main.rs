@@ -111,6 +111,7 @@ store_suite! {
         cleaning_up_ends,
     }
     health {
+        a_connection_that_works_as_before_is_noted_and_wakes_nobody,
         feeds_that_are_refused_together_are_told_of_once,
         new_credentials_are_shown_as_retried_until_a_run_tells,
         a_feed_that_turns_is_told_of_to_its_active_webhooks,

@@ -25,6 +25,11 @@ pub(super) fn connection(read: &dyn Read, id: ConnectionId) -> Result<Option<Con
 /// Sets a connection.
 pub(super) fn keep(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreError> {
     txn.wake(Wake::ConnectionChanged(connection.id));
+    keep_quietly(txn, connection)
+}
+
+/// Sets a connection of which nothing changed that anyone waits for.
+pub(super) fn keep_quietly(txn: &mut Txn<'_>, connection: &Connection) -> Result<(), StoreError> {
     save(txn, Tree::Connections, connection.id.as_bytes(), WHAT, connection)
 }
 

@@ -113,6 +113,10 @@ pub(super) fn note_contact(
         }
     };
     row.revision += 1;
+    if !was_refused && row.last_unhealthy_at.is_none() {
+        // That it works as it did is noted every hour: each webhook of all connections would be looked at for that.
+        return connections::keep_quietly(txn, &row);
+    }
     connections::keep(txn, &row)?;
     let Some((event, code, message)) = told else { return Ok(()) };
     notifications::write(txn, Notification { code, ..notifications::of_connection(&row, event, at, message) })
