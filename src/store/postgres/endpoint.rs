@@ -6,9 +6,10 @@ use crate::store::StoreError;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio_postgres::config::{Host, TargetSessionAttrs};
+use tokio::sync::watch;
+use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How the database tells nodes that it sees as one: by the start of this name.
@@ -95,6 +96,8 @@ pub(super) struct Endpoint {
     /// What nodes listen to.
     pub(super) channel: String,
     pub(super) look_every: Duration,
+    /// When it was seen that the server is not written to any more: connections from before are not used again.
+    pub(super) left_at: watch::Sender<Option<Instant>>,
 }
 
 impl Endpoint {
@@ -105,6 +108,8 @@ impl Endpoint {
         }
         // Of several hosts the one that can be written to: which that is changes when one takes over.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        // One that takes connections and says nothing is not always the first to be asked.
+        config.load_balance_hosts(LoadBalanceHosts::Random);
         config.connect_timeout(Duration::from_millis(limits.connect_timeout_ms));
         config.keepalives_idle(KEEPALIVE_IDLE).keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(3);
         config.tcp_user_timeout(UNACKNOWLEDGED_MAX);
@@ -117,6 +122,7 @@ impl Endpoint {
             channel: options.schema.clone(),
             schema: options.schema.clone(),
             look_every: Duration::from_millis(limits.look_every_ms),
+            left_at: watch::Sender::new(None),
         })
     }
 
@@ -135,13 +141,22 @@ impl Endpoint {
             let settings = settings.clone();
             Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
         });
+        let left_at = self.left_at.clone();
+        let is_current = Hook::sync_fn(move |_, metrics| match *left_at.borrow() {
+            Some(left_at) if metrics.created <= left_at => Err(HookError::message("its server is not written to")),
+            _ => Ok(()),
+        });
+        // Each host may be waited for before the next one is asked.
+        let hosts =
+            u32::try_from(self.config.get_hosts().len().max(self.config.get_hostaddrs().len())).unwrap_or(u32::MAX);
         let pool = Pool::builder(manager)
             .max_size(limits.writers.max(1) + limits.connections_max.max(1))
             .wait_timeout(Some(timeout))
-            .create_timeout(Some(timeout * 2))
+            .create_timeout(Some(timeout.saturating_mul(hosts.saturating_add(1))))
             .recycle_timeout(Some(timeout))
             .runtime(Runtime::Tokio1)
             .post_create(set)
+            .pre_recycle(is_current)
             .build();
         pool.map_err(|error| StoreError::Unavailable(format!("connections cannot be pooled: {error}")))
     }

@@ -13,12 +13,19 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// False where asking again cannot help: the statement itself is refused.
     pub(super) is_passing: bool,
+    /// True where the server is read, but not written to: another one has taken its place, or will.
+    pub(super) is_read_only: bool,
 }
 
 impl Failure {
     /// One that passes.
     pub(super) fn passing(message: impl Into<String>) -> Self {
-        Failure { message: message.into(), is_passing: true }
+        Failure { message: message.into(), is_passing: true, is_read_only: false }
+    }
+
+    /// One that stays.
+    pub(super) fn lasting(message: impl Into<String>) -> Self {
+        Failure { message: message.into(), is_passing: false, is_read_only: false }
     }
 }
 
@@ -31,7 +38,8 @@ pub(super) fn told(failure: impl Into<Failure>) -> StoreError {
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         let is_passing = error.code().is_none_or(passes);
-        Failure { message: with_causes(&error), is_passing }
+        let is_read_only = error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION);
+        Failure { message: with_causes(&error), is_passing, is_read_only }
     }
 }
 

@@ -5,6 +5,7 @@
 //! Units of one shard go to one writer, so that they keep their order. A transaction that fails in passing is run again,
 //! with a new connection where that broke; whether one whose commit was not answered took place, the database is asked.
 
+use super::database::Number;
 use super::failure::{Failure, told};
 use super::layout::{day, home};
 use super::reading::Reading;
@@ -72,8 +73,8 @@ impl Writer {
     }
 
     /// Works until nobody can ask for anything any more.
-    pub(super) fn run(mut self, failure: watch::Sender<Option<String>>) {
-        let alarm = Alarm(failure);
+    pub(super) fn run(mut self) {
+        let alarm = Alarm(self.database.failure.clone());
         while let Some(group) = self.inbox.take() {
             let mut group = VecDeque::from(group);
             while !group.is_empty() {
@@ -116,6 +117,9 @@ impl Writer {
                 }
                 Err(failure) => {
                     self.forget_client();
+                    if failure.is_read_only {
+                        self.database.leave_server();
+                    }
                     if Instant::now() + wait >= give_up {
                         return give_up_on(group, usize::MAX, failure);
                     }
@@ -134,7 +138,7 @@ impl Writer {
         };
         let client = self.client.insert(client);
         let held: Vec<Domain> = group.iter().map(|unit| unit.domain).chain(also.iter().copied()).collect();
-        let xid = self.handle.block_on(begin(client, &self.database, &held))?;
+        let number = self.handle.block_on(begin(client, &self.database, &held))?;
         let entered = self.handle.enter();
         let reading = Reading::new(client, &self.database.statements, self.database.deadline).remembering();
         let Ran { units, lacked, batch, wakes } = run(group, units_max, &reading, &self.limits, &held);
@@ -148,11 +152,11 @@ impl Writer {
             self.handle.block_on(self.database.answered(end))?;
         } else if let Err(failure) = self.handle.block_on(end(client, &self.database, batch, &wakes)) {
             let has_committed = match failure.is_passing {
-                true => self.handle.block_on(self.database.has_committed(&xid)),
+                true => self.handle.block_on(self.database.has_committed(&number)),
                 false => Some(false),
             };
             match has_committed {
-                Some(true) => tracing::info!(xid, "a commit that was not answered had taken place"),
+                Some(true) => tracing::info!(xid = number.xid, "a commit that was not answered had taken place"),
                 Some(false) => return Err(failure),
                 None => return Ok(Ended::Unknown { units, failure }),
             }
@@ -192,23 +196,24 @@ fn give_up_on(group: &mut VecDeque<Unit>, units: usize, failure: Failure) {
 }
 
 /// Begins a transaction, locks what its units work on, and answers the transaction's number.
-async fn begin(client: &Client, database: &Database, held: &[Domain]) -> Result<String, Failure> {
+async fn begin(client: &Client, database: &Database, held: &[Domain]) -> Result<Number, Failure> {
     let locks = locks::all(held);
     let lock = &database.lock;
     let begun = async {
         let lock = client.prepare_cached(lock).await?;
-        let number = client.prepare_cached("SELECT pg_current_xact_id()::text").await?;
         // Sent together: they are one round trip.
         let asked: [&(dyn ToSql + Sync); 1] = [&locks];
         let begin = client.batch_execute("BEGIN");
-        let (_, rows, row) = tokio::try_join!(begin, client.query(&lock, &asked), client.query_one(&number, &[]))?;
-        Ok::<_, tokio_postgres::Error>((rows.len(), row.get(0)))
+        let (_, rows, (number, usable_from)) =
+            tokio::try_join!(begin, client.query(&lock, &asked), database.number(client))?;
+        Ok::<_, tokio_postgres::Error>((rows.len(), number, usable_from))
     };
-    let (count, xid) = database.answered(begun).await?;
+    let (count, number, usable_from) = database.answered(begun).await?;
+    database.check_usable(usable_from)?;
     if count == locks.len() {
-        return Ok(xid);
+        return Ok(number);
     }
-    Err(Failure { message: "the database's table of locks is not as it was made".into(), is_passing: false })
+    Err(Failure::lasting("the database's table of locks is not as it was made"))
 }
 
 /// Runs `units_max` units of a group at most, until there is enough for one transaction, or one lacks a domain.
