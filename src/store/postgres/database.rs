@@ -1,6 +1,6 @@
 //! The way into the database: connections, statements, and how long an answer is waited for.
 
-use super::endpoint::{Endpoint, PostgresOptions};
+use super::endpoint::{Endpoint, PostgresOptions, is_current};
 use super::failure::Failure;
 use super::schema;
 use super::sql::{self, Statements};
@@ -90,10 +90,32 @@ impl Database {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
+        self.in_time(answer).await.inspect_err(|failure| self.leave_server_for(failure))
+    }
+
+    /// The same for what no connection is to blame for yet.
+    pub(super) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Failure> {
         match tokio::time::timeout(self.deadline, answer).await {
             Ok(result) => result.map_err(Failure::from),
-            Err(_) => Err(Failure::passing("PostgreSQL did not answer in time")),
+            Err(_) => Err(Failure::no_answer()),
         }
+    }
+
+    /// Uses no connection again that there is, where a failure says that none does better.
+    fn leave_server_for(&self, failure: &Failure) {
+        if failure.is_of_server {
+            tracing::warn!(error = %failure.message, "connections are made anew");
+            self.endpoint.left_at.send_replace(Some(Instant::now()));
+            self.pool.retain(|_, _| false);
+        }
+    }
+
+    /// Whether a connection may be used again.
+    pub(super) fn is_current(&self, client: &Client) -> bool {
+        !client.is_closed() && is_current(&self.endpoint.left_at, Client::metrics(client))
     }
 
     /// The number of the transaction that a connection is in. Asked for behind its locks, which a change of the schema
@@ -112,12 +134,6 @@ impl Database {
         let message = schema::too_old(&self.endpoint.schema, usable_from);
         self.failure.send_replace(Some(message.clone()));
         Err(Failure::lasting(message))
-    }
-
-    /// Uses no connection again that there is: they lead to a server that is not written to any more.
-    pub(super) fn leave_server(&self) {
-        self.endpoint.left_at.send_replace(Some(Instant::now()));
-        self.pool.retain(|_, _| false);
     }
 
     /// Whether a transaction whose end was not answered took place; none where nobody could tell. One that is still under

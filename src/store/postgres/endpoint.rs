@@ -3,7 +3,7 @@
 use super::tls;
 use crate::limits::StoreLimits;
 use crate::store::StoreError;
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Metrics, Pool, RecyclingMethod, Runtime};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -96,8 +96,14 @@ pub(super) struct Endpoint {
     /// What nodes listen to.
     pub(super) channel: String,
     pub(super) look_every: Duration,
-    /// When it was seen that the server is not written to any more: connections from before are not used again.
+    /// When it was seen that the server says nothing, or cannot be written to any more: connections from before are not used
+    /// again.
     pub(super) left_at: watch::Sender<Option<Instant>>,
+}
+
+/// Whether a connection was made since its server was left.
+pub(super) fn is_current(left_at: &watch::Sender<Option<Instant>>, connection: &Metrics) -> bool {
+    left_at.borrow().is_none_or(|left_at| connection.created > left_at)
 }
 
 impl Endpoint {
@@ -142,17 +148,14 @@ impl Endpoint {
             Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
         });
         let left_at = self.left_at.clone();
-        let is_current = Hook::sync_fn(move |_, metrics| match *left_at.borrow() {
-            Some(left_at) if metrics.created <= left_at => Err(HookError::message("its server is not written to")),
-            _ => Ok(()),
+        let is_current = Hook::sync_fn(move |_, metrics| match is_current(&left_at, metrics) {
+            true => Ok(()),
+            false => Err(HookError::message("its server has been left")),
         });
-        // Each host may be waited for before the next one is asked.
-        let hosts =
-            u32::try_from(self.config.get_hosts().len().max(self.config.get_hostaddrs().len())).unwrap_or(u32::MAX);
         let pool = Pool::builder(manager)
             .max_size(limits.writers.max(1) + limits.connections_max.max(1))
             .wait_timeout(Some(timeout))
-            .create_timeout(Some(timeout.saturating_mul(hosts.saturating_add(1))))
+            .create_timeout(Some(timeout * 2))
             .recycle_timeout(Some(timeout))
             .runtime(Runtime::Tokio1)
             .post_create(set)

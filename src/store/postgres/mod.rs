@@ -200,7 +200,7 @@ impl Units for PostgresStore {
         look: impl FnOnce(&dyn Read) -> Result<T, StoreError> + Send,
     ) -> Result<T, StoreError> {
         let client = self.database.client_soon().await.map_err(told)?;
-        tokio::task::block_in_place(|| look(&Reading::new(&client, &self.database.statements, self.database.deadline)))
+        tokio::task::block_in_place(|| look(&Reading::new(&client, &self.database)))
     }
 
     fn subscribe(&self) -> broadcast::Receiver<Wake> {

@@ -1,14 +1,14 @@
 //! Reading rows from the database's tables, for code that reads without waiting: each call waits on its thread.
 
+use super::Database;
 use super::failure::{Failure, told};
 use super::layout::{day, home, home_of};
-use super::sql::{RangeOf, Statements};
+use super::sql::RangeOf;
 use crate::store::StoreError;
 use crate::store::kv::engine::{Read, Rows, Scan, Span, Tree, Value};
 use deadpool_postgres::Client;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_postgres::types::ToSql;
 
@@ -24,10 +24,9 @@ type Known = HashMap<(Tree, Vec<u8>), Option<Value>>;
 
 /// Reads through one connection. It belongs to a thread that may wait.
 pub(super) struct Reading<'a> {
-    pub(super) client: &'a Client,
-    pub(super) statements: &'a [Statements],
-    pub(super) handle: Handle,
-    pub(super) deadline: Duration,
+    client: &'a Client,
+    database: &'a Database,
+    handle: Handle,
     /// What a transaction has read: its domains are its own, so that it stays true. None where each read is of its own.
     known: Option<RefCell<Known>>,
     /// Why a read failed, whatever was made of it.
@@ -36,9 +35,8 @@ pub(super) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Reads anew each time.
-    pub(super) fn new(client: &'a Client, statements: &'a [Statements], deadline: Duration) -> Self {
-        let (known, failed) = (None, RefCell::default());
-        Reading { client, statements, handle: Handle::current(), deadline, known, failed }
+    pub(super) fn new(client: &'a Client, database: &'a Database) -> Self {
+        Reading { client, database, handle: Handle::current(), known: None, failed: RefCell::default() }
     }
 
     /// Reads each row once.
@@ -56,16 +54,14 @@ impl<'a> Reading<'a> {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreError> {
-        let answer = self.handle.block_on(async { tokio::time::timeout(self.deadline, answer).await });
-        let result = answer.map_err(|_| Failure::passing("PostgreSQL did not answer in time"));
-        result.and_then(|result| result.map_err(Failure::from)).map_err(|failure| {
+        self.handle.block_on(self.database.answered(answer)).map_err(|failure| {
             *self.failed.borrow_mut() = Some(failure.clone());
             told(failure)
         })
     }
 
     fn ask(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let statement = &self.statements[tree.index()].get;
+        let statement = &self.database.statements[tree.index()].get;
         let home = home(tree, key).unwrap_or_default();
         let day = day(tree, key);
         let row = self.wait(async {
@@ -117,7 +113,7 @@ impl Reading<'_> {
         let spans = || parts.iter().filter_map(|part| part.rest.as_ref());
         let first: Vec<&[u8]> = spans().map(|span| span.from.as_slice()).collect();
         let behind: Vec<&[u8]> = spans().filter_map(|span| span.to.as_deref()).collect();
-        let statement = &self.statements[tree.index()].firsts;
+        let statement = &self.database.statements[tree.index()].firsts;
         let found = self.wait(async {
             let statement = self.client.prepare_cached(statement).await?;
             self.client.query(&statement, &[&first, &behind, &home, &FIRST_ROWS]).await
@@ -173,7 +169,7 @@ impl<'a> Parts<'a> {
     fn fetch(&mut self, span: Span) -> Result<(), StoreError> {
         let Parts { reading, tree, home, scan, limit, .. } = self;
         let of = RangeOf { scan: *scan, has_end: span.to.is_some(), has_home: home.is_some() };
-        let statement = reading.statements[tree.index()].range(of);
+        let statement = reading.database.statements[tree.index()].range(of);
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&span.from, limit];
         parameters.extend(span.to.as_ref().map(|to| to as &(dyn ToSql + Sync)));
         parameters.extend(home.as_ref().map(|home| home as &(dyn ToSql + Sync)));

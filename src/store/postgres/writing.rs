@@ -117,9 +117,6 @@ impl Writer {
                 }
                 Err(failure) => {
                     self.forget_client();
-                    if failure.is_read_only {
-                        self.database.leave_server();
-                    }
                     if Instant::now() + wait >= give_up {
                         return give_up_on(group, usize::MAX, failure);
                     }
@@ -133,14 +130,14 @@ impl Writer {
 
     fn transact(&mut self, group: &mut VecDeque<Unit>, also: &[Domain], units_max: usize) -> Result<Ended, Failure> {
         let client = match self.client.take() {
-            Some(client) if !client.is_closed() => client,
+            Some(client) if self.database.is_current(&client) => client,
             _ => self.handle.block_on(self.database.client())?,
         };
         let client = self.client.insert(client);
         let held: Vec<Domain> = group.iter().map(|unit| unit.domain).chain(also.iter().copied()).collect();
         let number = self.handle.block_on(begin(client, &self.database, &held))?;
         let entered = self.handle.enter();
-        let reading = Reading::new(client, &self.database.statements, self.database.deadline).remembering();
+        let reading = Reading::new(client, &self.database).remembering();
         let Ran { units, lacked, batch, wakes } = run(group, units_max, &reading, &self.limits, &held);
         if let Some(failure) = reading.failure() {
             return Err(failure);
