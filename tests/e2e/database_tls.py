@@ -88,7 +88,7 @@ def test_certificates_are_verified(world):
     for query in ("?sslmode=require", ""):
         with node(world, url(world, NAME, query), **trusting):
             equal(set(sessions(world)), {"t"}, f"whether sessions are encrypted with {query!r}")
-        refused(world, url(world, NAME, query), ["TLS", "UnknownIssuer"])
+        refused(world, url(world, NAME, query), ["TLS", "UnknownIssuer", "store.ca_file"])
         refused(world, url(world, OTHER, query), ["TLS", "not valid for name", OTHER], **trusting)
 
 
@@ -103,4 +103,4 @@ def test_a_file_that_holds_no_certificate_is_named(world):
 
 
 def test_modes_of_other_clients_are_refused_with_what_to_do(world):
-    refused(world, url(world, NAME, "?sslmode=verify-full"), ["sslmode"])
+    refused(world, url(world, NAME, "?sslmode=verify-full"), ["sslmode is disable, prefer or require"])

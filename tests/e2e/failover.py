@@ -1,6 +1,6 @@
-"""The database has a standby, and fails over to it under load: killed, hanging, or demoted. Nodes have a URL of both hosts.
+"""The database has a standby, and fails over to it under load: killed, hanging, or demoted. Nodes have a URL of all hosts.
 
-Each test begins with a new standby at the place of the server that was lost. Nodes sign in as a user who owns nothing but
+Each test begins with a new standby, and ends without one. Nodes sign in as a user who owns nothing but
 their schema.
 """
 

@@ -97,7 +97,12 @@ class Postgres:
         command = [*as_owner(), f"{self.programs}/pg_ctl", "-D", self.data, *flags]
         # What is started keeps the output open: it must be nobody's.
         streams = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
-        subprocess.run(command, check=True, timeout=90, cwd="/", **streams)
+        code = subprocess.run(command, check=False, timeout=90, cwd="/", **streams).returncode
+        check(code == 0, f"pg_ctl {flags} ended with {code}: {self._log()}")
+
+    def _log(self):
+        log = pathlib.Path(self.data, "log")
+        return log.read_text(errors="replace")[-2000:] if log.exists() else "it has no log"
 
 
 def as_owner():

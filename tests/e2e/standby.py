@@ -6,10 +6,12 @@ The primary is the suite's own (postgres.py); the one that follows is made by pg
 import contextlib
 import os
 import pathlib
+import random
 import signal
+import socket
 import tempfile
 
-from lib import free_port, run, wait_until
+from lib import run, wait_until
 from postgres import Postgres, as_owner, postgres
 
 # As tests/with_postgres.sh starts the other: what a kill loses is lost without a sync too.
@@ -21,23 +23,24 @@ class Pair:
 
     def __init__(self, primary, directory):
         self.primary, self.standby, self.directory, self.made = primary, None, directory, 0
-        # The port of the one that follows, whichever that is.
-        self.port = free_port()
+        # Of the servers that follow, in turns.
+        self.ports = lasting_ports(2)
+        self.hosts = ",".join(f"127.0.0.1:{port}" for port in (primary.port, *self.ports))
 
     def url(self, user):
-        """The URL that names both; whichever can be written to is meant."""
-        hosts = ",".join(f"127.0.0.1:{server.port}" for server in (self.primary, self.standby))
-        return f"postgres://{user}@{hosts}/postgres?sslmode=disable"
+        """The URL of all places where a server may be; the one that can be written to is meant."""
+        return f"postgres://{user}@{self.hosts}/postgres?sslmode=disable"
 
     def follow(self):
         """Makes a standby of the primary, and has commits wait for it."""
+        port = self.ports[self.made % 2]
         self.made += 1
         data = self.directory / f"data-{self.made}"
         programs = self.primary.programs
         copy = [f"{programs}/pg_basebackup", "-d", self.primary.url, "-D", data, "-R", "-c", "fast", "-X", "stream"]
         run([*as_owner(), *copy], "pg_basebackup", 60, cwd="/")
-        self.standby = Postgres(None, self.primary.url_through(self.port), str(data), programs)
-        self.standby.start(f"{OPTIONS} -c port={self.port} -c unix_socket_directories={self.directory}")
+        self.standby = Postgres(None, self.primary.url_through(port), str(data), programs)
+        self.standby.start(f"{OPTIONS} -c port={port} -c unix_socket_directories={self.directory}")
         self.primary.set("synchronous_standby_names", "*")
         is_in_sync = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
         wait_until(lambda: self.primary.ask(is_in_sync).strip() == "1", "the standby follows")
@@ -45,7 +48,7 @@ class Pair:
     def promote(self):
         """Makes the standby the one that is written to. The other is left as it is."""
         self.standby.promote()
-        self.port, self.primary, self.standby = self.primary.port, self.standby, None
+        self.primary, self.standby = self.standby, None
         # It would wait for one of its own, if it copied that setting with the rest.
         self.primary.set("synchronous_standby_names", "")
 
@@ -53,6 +56,17 @@ class Pair:
         for server in (self.primary, self.standby):
             if server:
                 kill(server)
+
+
+def lasting_ports(count):
+    """Free ports that no client is given while nobody listens there: below those that Linux gives away by itself."""
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            ports.append(port)
+    return ports
 
 
 def processes(server):

@@ -23,6 +23,9 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(15);
 /// Letters of a schema's name.
 const SCHEMA_LETTERS_MAX: usize = 40;
 
+/// What is said where other clients know more modes.
+const MODES: &str = "sslmode is disable, prefer or require; require verifies the certificate and the name in it";
+
 /// The URL of a database is none.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WrongUrl {
@@ -55,7 +58,8 @@ impl PostgresOptions {
         let config = tokio_postgres::Config::from_str(url).map_err(|error| {
             // The driver's words name the part that is wrong, not what stands in it.
             let cause = std::error::Error::source(&error).map(ToString::to_string);
-            WrongUrl::Unreadable(cause.unwrap_or_else(|| error.to_string()))
+            let cause = cause.unwrap_or_else(|| error.to_string());
+            WrongUrl::Unreadable(if cause.contains("`sslmode`") { MODES.to_owned() } else { cause })
         })?;
         let is_letter =
             |(at, byte): (usize, u8)| byte.is_ascii_lowercase() || at > 0 && (byte.is_ascii_digit() || byte == b'_');

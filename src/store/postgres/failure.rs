@@ -68,9 +68,18 @@ fn with_causes(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let _ = write!(message, ": {error}");
+        if is_of_certificate(error) {
+            message.push_str(" (store.ca_file has the certificates that are trusted; without it the machine's are)");
+        }
         cause = error.source();
     }
     message
+}
+
+fn is_of_certificate(error: &(dyn Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let of_tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(of_tls, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// True for what may be otherwise a moment later: a server that restarts, fails over, is busy, full or read-only, a
