@@ -7,10 +7,23 @@ Without it both sides are this build. The next version of the schema is made by 
 import contextlib
 import os
 import re
+import time
 
 from anyhook import BINARY
 from lib import Process, check, equal, short, wait_until
-from nodes import LOOK_S, TAKEOVER_S, asking, begin_work, figure, vendor_and_receiver, wait_for_all, wait_for_work
+from nodes import (
+    ACCOUNTS,
+    INTERVAL_S,
+    LOOK_S,
+    TAKEOVER_S,
+    asking,
+    begin_work,
+    figure,
+    logs,
+    vendor_and_receiver,
+    wait_for_all,
+    wait_for_work,
+)
 from postgres import postgres
 from promises import check_all, settle
 
@@ -18,6 +31,8 @@ from promises import check_all, settle
 BESIDE = os.environ.pop("ANYHOOK_BESIDE", None)
 # What reading a heartbeat's answer and ending takes on a machine that is busy.
 END_S = 3.0
+# The account of what only a newer build knows.
+TOMORROW = "account-of-tomorrow"
 # Tables whose rows are written over all the time.
 HOT = ("deliveries", "feed_states", "feed_marks", "log_heads", "progress", "ledger")
 # Tables of JSON rows, of which a run has some.
@@ -98,6 +113,37 @@ def test_nodes_go_on_beside_a_newer_build(run):
     equal(unread, [], "what nodes say that they could not read")
     figure(f"a node that was replaced works after ({len(statuses)} answers, {statuses.count(503)} with 503)", took)
     figure(f"all goes on ({sum(counts.values())} rows had a field more) after", [back])
+
+
+def test_what_only_a_newer_build_knows_waits_until_it_can_be_read(run):
+    """A feed and its webhook are of an object type that this build does not know. Others are polled all the while; what is
+    delivered for the same shard waits too."""
+    connection = run.fleet.connect("sandbox", ["crm"], api_url=run.front, token=TOMORROW)
+    made = run.fleet.subscribe(connection, "crm_deal", run.receiver.hook("tomorrow"), interval=INTERVAL_S / 60)
+    run.fleet.wait_for_polls(made["id"], 1)
+
+    def rename(before, after):
+        json = "convert_from(substr(v, 2), 'UTF8')"
+        new = f"substr(v, 1, 1) || convert_to(replace({json}, '\"{before}\"', '\"{after}\"'), 'UTF8')"
+        of_it = f"substr(v, 1, 2) = '\\x017b' AND {json} LIKE '%{connection}%'"
+        alone(run, *(f"UPDATE anyhook.{table} SET v = {new} WHERE {of_it}" for table in ("feeds", "webhooks")))
+
+    rename("crm_deal", "crm_of_tomorrow")
+    for node in run.fleet.nodes:
+        run.fleet.replace(node, BINARY)
+    is_told = lambda: [line for node in run.fleet.nodes for line in node.process.lines if "does not know: start" in line]
+    wait_until(is_told, "a node says that it cannot read a row", TAKEOVER_S, lambda: logs(run, 9))
+    since = time.monotonic()
+    others = [("poll", f"account-{number}") for number in range(ACCOUNTS)]
+    missing = lambda: [key for key in others if run.seen.first(key, since) is None]
+    wait_until(lambda: not missing(), "all others are polled", TAKEOVER_S, missing)
+    equal(run.seen.first(("poll", TOMORROW), since), None, "a poll for what this build does not know")
+    rename("crm_of_tomorrow", "crm_deal")
+    since = time.monotonic()
+    is_polled = lambda: run.seen.first(("poll", TOMORROW), since)
+    wait_until(is_polled, "it is polled again once it can be read", 2 * TAKEOVER_S, lambda: is_told()[-9:])
+    wait_for_all(run, TAKEOVER_S)
+    run.fleet.call("DELETE", f"/unified/webhook/{made['id']}")
 
 
 def rows(run):
