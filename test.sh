@@ -23,7 +23,7 @@ PACKAGES=(
     # The dashboard is looked at with it.
     chromium chromium-driver
     # The store that nodes share, and clocks that are apart.
-    postgresql faketime
+    postgresql faketime openssl
 )
 
 step() { printf '\n== %s\n' "$*"; }

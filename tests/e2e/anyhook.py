@@ -69,10 +69,10 @@ class Anyhook(Api):
 
     def __init__(self, directory, **settings):
         self.env = {**SETTINGS, "ANYHOOK_DATA_DIR": str(directory / "anyhook-data"), **settings}
-        self.process = self.url = None
+        self.binary, self.process, self.url = BINARY, None, None
 
     def start(self):
-        self.process = Process([BINARY, "serve"], self.env)
+        self.process = Process([self.binary, "serve"], self.env)
         line = self.process.line_with("listening on http://")
         self.url = "http://" + line.split("listening on http://", 1)[1].split()[0].rstrip("/")
         return self

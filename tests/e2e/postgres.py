@@ -28,6 +28,18 @@ class Postgres:
         """The database's URL by another port of this machine."""
         return self.url.replace(f":{self.port}/", f":{port}/")
 
+    def start(self, options):
+        """Starts it with these options, where its directory is there and it is not running."""
+        self._pg_ctl("-w", "-t", "60", "-l", f"{self.data}/log", "-o", options, "start")
+
+    def promote(self):
+        """Has it follow nobody any more, and take writes."""
+        self._pg_ctl("-w", "-t", "60", "promote")
+
+    def set(self, name, value):
+        """Changes a setting of the server, for sessions that there are too."""
+        self.ask(f"ALTER SYSTEM SET {name} = '{value}'", "SELECT pg_reload_conf()")
+
     def restart(self, mode):
         """Stops it as pg_ctl's `fast` or `immediate` does, the latter as a crash, and starts it again."""
         self._pg_ctl("-m", mode, "-w", "-t", "60", "-l", f"{self.data}/log", "restart")
@@ -82,11 +94,20 @@ class Postgres:
         return [word for statement in statements for word in ("-c", statement)]
 
     def _pg_ctl(self, *flags):
-        owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        command = [*owner, f"{self.programs}/pg_ctl", "-D", self.data, *flags]
+        command = [*as_owner(), f"{self.programs}/pg_ctl", "-D", self.data, *flags]
         # What is started keeps the output open: it must be nobody's.
         streams = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
-        subprocess.run(command, check=True, timeout=90, cwd="/", **streams)
+        code = subprocess.run(command, check=False, timeout=90, cwd="/", **streams).returncode
+        check(code == 0, f"pg_ctl {flags} ended with {code}: {self._log()}")
+
+    def _log(self):
+        log = pathlib.Path(self.data, "log")
+        return log.read_text(errors="replace")[-2000:] if log.exists() else "it has no log"
+
+
+def as_owner():
+    """What runs a command as the servers' owner: PostgreSQL refuses to run as root."""
+    return ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
 
 
 @contextlib.contextmanager

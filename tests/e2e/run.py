@@ -26,6 +26,9 @@ SUITES = [
     "test_dashboard",
     "kill",
     "fleet",
+    "upgrade",
+    "failover",
+    "database_tls",
 ]
 
 

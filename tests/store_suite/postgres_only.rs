@@ -183,6 +183,23 @@ async fn a_schema_of_a_newer_build_is_refused_unless_it_may_be_used() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs DATABASE_URL: tests/with_postgres.sh sets it"]
+async fn a_store_whose_schema_has_become_too_new_writes_nothing_more_and_says_so() {
+    let schema = Schema::new().await;
+    let world = World::in_postgres(&schema).await;
+    let connection = world.connection().await;
+    let newer = format!("INSERT INTO {}.schema_versions (version, usable_from) VALUES (99, 99)", schema.name);
+    schema.client().await.batch_execute(&newer).await.unwrap();
+    let error = world.store.insert_connection(world.new_connection(connection.workspace_id)).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("version 99")), "{error}");
+    let failure = world.store.failure().borrow().clone();
+    assert!(failure.is_some_and(|why| why.contains("start a newer build")));
+    let rows = format!("SELECT count(*) FROM {}.connections", schema.name);
+    assert_eq!(schema.client().await.query_one(&rows, &[]).await.unwrap().get::<_, i64>(0), 1);
+    schema.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs DATABASE_URL: tests/with_postgres.sh sets it"]
 async fn old_days_of_the_audit_trail_go_with_their_partition() {
     let schema = Schema::new().await;
     let short = StoreLimits { calls_kept_ms: 2 * 86_400_000, ..limits() };

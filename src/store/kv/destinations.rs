@@ -5,7 +5,7 @@ use super::delivery_row::{self, Delivery};
 use super::engine::{Read, Tree};
 use super::keys::{self, Index};
 use super::lists::{self, SortKey};
-use super::rows::{Reader, Writer, damaged, load, save};
+use super::rows::{Reader, Writer, load, misread, save};
 use super::txn::Txn;
 use super::{Domain, Pace, Units, deliveries, notifications, replays, webhooks};
 use crate::ids::{DestinationId, WebhookId, WorkspaceId};
@@ -62,7 +62,7 @@ pub(super) fn encode_listeners(listeners: &[Listener]) -> Result<super::engine::
 pub(super) fn decode_listeners(row: &[u8]) -> Result<Vec<Listener>, StoreError> {
     let mut row = Reader::new(LISTENERS, LISTENERS_FORMAT, row)?;
     row.u8()?;
-    serde_json::from_slice(row.rest()).map_err(|_| damaged(LISTENERS))
+    serde_json::from_slice(row.rest()).map_err(|error| misread(LISTENERS, &error))
 }
 
 /// A workspace's listeners.

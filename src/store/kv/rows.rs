@@ -9,6 +9,7 @@ use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 /// The format of JSON rows that this build writes. Older ones are read.
 const JSON_FORMAT: u8 = 1;
@@ -16,6 +17,16 @@ const JSON_FORMAT: u8 = 1;
 /// A row that is not what was written.
 pub(super) fn damaged(what: &'static str) -> StoreError {
     StoreError::Unreadable(format!("a {what} row is damaged: restore the store from a backup"))
+}
+
+/// JSON that is not what was expected. Where it is JSON, it is likelier that a newer build wrote it than that it is damaged.
+pub(super) fn misread(what: &'static str, error: &serde_json::Error) -> StoreError {
+    match error.classify() {
+        Category::Data => StoreError::Unreadable(format!(
+            "a {what} row holds what this build does not know: start the newer build that wrote it"
+        )),
+        _ => damaged(what),
+    }
 }
 
 /// Sees that a row's format is known, and answers it with the rest.
@@ -41,7 +52,7 @@ pub(super) fn to_json<T: Serialize>(what: &'static str, row: &T) -> Result<Value
 /// Reads a JSON row.
 pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, row: &[u8]) -> Result<T, StoreError> {
     let (_, json) = open(what, JSON_FORMAT, row)?;
-    serde_json::from_slice(json).map_err(|_| damaged(what))
+    serde_json::from_slice(json).map_err(|error| misread(what, &error))
 }
 
 /// The JSON row of a key.

@@ -3,6 +3,8 @@
 //! `samples/v1.txt` holds a line for each kind: its name, then JSON, or hexadecimal for compact rows; `v2.txt` the kinds
 //! that have a second format, and so on. They are never changed.
 
+mod newer;
+
 use super::calls::{Counters, Ring, Scope};
 use super::delivery_row::Delivery;
 use super::engine::{MemoryEngine, Read, Tree, Value};
@@ -15,9 +17,9 @@ use super::{call_rings, insight_row, keys, leases, pages, progress, rows, sweeps
 use crate::ids::{ConnectionId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use crate::limits::StoreLimits;
 use crate::store::{
-    ApiCall, Beside, ChangeCounts, Connection, DeliveryState, Duty, Feed, FeedHealth, FeedState, Fence, Figures, Kept,
-    Lags, LedgerEntry, ListingJob, LogHead, Missed, Move, Notification, Pause, Position, Progress, Replay, ReplayState,
-    Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
+    ApiCall, Beside, ChangeCounts, Connection, DeliveryState, Destination, Duty, Feed, FeedHealth, FeedState, Fence,
+    Figures, Kept, KeptDeletion, Lags, LedgerEntry, ListingJob, LogHead, Missed, Move, Notification, Pause, Position,
+    Progress, Replay, ReplayState, Retry, ShardId, StoreError, Stream, Sweep, Webhook, WebhookHealth, Workspace,
 };
 use anyhook_connectors::walk::Checkpoint;
 use chrono::{DateTime, Utc};
@@ -90,6 +92,7 @@ fn json_in<T: Serialize + DeserializeOwned>(file: &str, kind: &'static str) {
     for (field, value) in before.as_object().unwrap() {
         assert_eq!(after.get(field), Some(value), "{kind}.{field}");
     }
+    newer::is_readable_with_more_fields::<T>(kind, &before);
     let newer = rows::from_json::<T>(kind, &[&[2], &row[1..]].concat());
     assert!(matches!(newer, Err(StoreError::Unreadable(text)) if text.contains("newer than this build")));
 }
@@ -346,4 +349,10 @@ fn parts_of_rings_are_read() {
     let times = vec![keys::time(at()), [255; 12], keys::time(at())];
     let part = call_rings::Part { workspace: WorkspaceId::from_bytes([1; 12]), times };
     compact_in(KEPT_5, "call_ring", &part, &part.encode(), call_rings::Part::decode);
+}
+
+#[test]
+fn rows_of_destinations_and_kept_deletions_are_read() {
+    json_in::<Destination>(KEPT_5, "destination");
+    json_in::<KeptDeletion>(KEPT_5, "deletion");
 }

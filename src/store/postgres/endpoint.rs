@@ -3,12 +3,13 @@
 use super::tls;
 use crate::limits::StoreLimits;
 use crate::store::StoreError;
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Metrics, Pool, RecyclingMethod, Runtime};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio_postgres::config::{Host, TargetSessionAttrs};
+use tokio::sync::watch;
+use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How the database tells nodes that it sees as one: by the start of this name.
@@ -21,6 +22,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(15);
 /// Letters of a schema's name.
 const SCHEMA_LETTERS_MAX: usize = 40;
+
+/// What is said where other clients know more modes.
+const MODES: &str = "sslmode is disable, prefer or require; require verifies the certificate and the name in it";
 
 /// The URL of a database is none.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -54,7 +58,8 @@ impl PostgresOptions {
         let config = tokio_postgres::Config::from_str(url).map_err(|error| {
             // The driver's words name the part that is wrong, not what stands in it.
             let cause = std::error::Error::source(&error).map(ToString::to_string);
-            WrongUrl::Unreadable(cause.unwrap_or_else(|| error.to_string()))
+            let cause = cause.unwrap_or_else(|| error.to_string());
+            WrongUrl::Unreadable(if cause.contains("`sslmode`") { MODES.to_owned() } else { cause })
         })?;
         let is_letter =
             |(at, byte): (usize, u8)| byte.is_ascii_lowercase() || at > 0 && (byte.is_ascii_digit() || byte == b'_');
@@ -95,6 +100,14 @@ pub(super) struct Endpoint {
     /// What nodes listen to.
     pub(super) channel: String,
     pub(super) look_every: Duration,
+    /// When it was seen that the server says nothing, or cannot be written to any more: connections from before are not used
+    /// again.
+    pub(super) left_at: watch::Sender<Option<Instant>>,
+}
+
+/// Whether a connection was made since its server was left.
+pub(super) fn is_current(left_at: &watch::Sender<Option<Instant>>, connection: &Metrics) -> bool {
+    left_at.borrow().is_none_or(|left_at| connection.created > left_at)
 }
 
 impl Endpoint {
@@ -105,6 +118,8 @@ impl Endpoint {
         }
         // Of several hosts the one that can be written to: which that is changes when one takes over.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        // One that takes connections and says nothing is not always the first to be asked.
+        config.load_balance_hosts(LoadBalanceHosts::Random);
         config.connect_timeout(Duration::from_millis(limits.connect_timeout_ms));
         config.keepalives_idle(KEEPALIVE_IDLE).keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(3);
         config.tcp_user_timeout(UNACKNOWLEDGED_MAX);
@@ -117,6 +132,7 @@ impl Endpoint {
             channel: options.schema.clone(),
             schema: options.schema.clone(),
             look_every: Duration::from_millis(limits.look_every_ms),
+            left_at: watch::Sender::new(None),
         })
     }
 
@@ -135,6 +151,11 @@ impl Endpoint {
             let settings = settings.clone();
             Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
         });
+        let left_at = self.left_at.clone();
+        let is_current = Hook::sync_fn(move |_, metrics| match is_current(&left_at, metrics) {
+            true => Ok(()),
+            false => Err(HookError::message("its server has been left")),
+        });
         let pool = Pool::builder(manager)
             .max_size(limits.writers.max(1) + limits.connections_max.max(1))
             .wait_timeout(Some(timeout))
@@ -142,6 +163,7 @@ impl Endpoint {
             .recycle_timeout(Some(timeout))
             .runtime(Runtime::Tokio1)
             .post_create(set)
+            .pre_recycle(is_current)
             .build();
         pool.map_err(|error| StoreError::Unavailable(format!("connections cannot be pooled: {error}")))
     }

@@ -1,7 +1,7 @@
 //! What a database says when it does not do what it was asked, and whether it is worth asking again.
 
 use crate::store::StoreError;
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{PoolError, TimeoutType};
 use std::error::Error;
 use std::fmt::Write;
 use tokio_postgres::error::SqlState;
@@ -13,12 +13,25 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// False where asking again cannot help: the statement itself is refused.
     pub(super) is_passing: bool,
+    /// True where no connection to the server does better: it says nothing, or cannot be written to. Another one has taken
+    /// its place, or will.
+    pub(super) is_of_server: bool,
 }
 
 impl Failure {
     /// One that passes.
     pub(super) fn passing(message: impl Into<String>) -> Self {
-        Failure { message: message.into(), is_passing: true }
+        Failure { message: message.into(), is_passing: true, is_of_server: false }
+    }
+
+    /// There was none within the time that an answer may take.
+    pub(super) fn no_answer() -> Self {
+        Failure { is_of_server: true, ..Failure::passing("PostgreSQL did not answer in time") }
+    }
+
+    /// One that stays.
+    pub(super) fn lasting(message: impl Into<String>) -> Self {
+        Failure { message: message.into(), is_passing: false, is_of_server: false }
     }
 }
 
@@ -31,7 +44,8 @@ pub(super) fn told(failure: impl Into<Failure>) -> StoreError {
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         let is_passing = error.code().is_none_or(passes);
-        Failure { message: with_causes(&error), is_passing }
+        let is_of_server = error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION);
+        Failure { message: with_causes(&error), is_passing, is_of_server }
     }
 }
 
@@ -39,6 +53,7 @@ impl From<PoolError> for Failure {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Backend(error) => error.into(),
+            PoolError::Timeout(TimeoutType::Create) => Failure::passing("PostgreSQL could not be connected to in time"),
             PoolError::Timeout(_) => {
                 Failure::passing("no connection to PostgreSQL became free in time; see store.connections_max")
             }
@@ -53,9 +68,18 @@ fn with_causes(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let _ = write!(message, ": {error}");
+        if is_of_certificate(error) {
+            message.push_str(" (store.ca_file has the certificates that are trusted; without it the machine's are)");
+        }
         cause = error.source();
     }
     message
+}
+
+fn is_of_certificate(error: &(dyn Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let of_tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(of_tls, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// True for what may be otherwise a moment later: a server that restarts, fails over, is busy, full or read-only, a

@@ -5,7 +5,7 @@
 //! locks what its units work on ([`locks`]). What was written is told to the other nodes ([`wakes`]).
 //!
 //! No error of the database is final: what fails in passing is tried again for a while, and then answered as
-//! [`StoreError::Unavailable`]. Only a panic of ours ends the process.
+//! [`StoreError::Unavailable`]. What ends the process is a panic of ours, and a schema that has become too new for this build.
 
 mod database;
 mod endpoint;
@@ -64,7 +64,6 @@ pub struct PostgresStore {
     queues: Vec<Queue>,
     writers: Vec<JoinHandle<()>>,
     wakes: broadcast::Sender<Wake>,
-    failure: watch::Sender<Option<String>>,
     shards: Mutex<HashMap<Domain, ShardId>>,
     partitions_at: Mutex<Option<Instant>>,
     calls_kept_days: i32,
@@ -95,7 +94,6 @@ impl PostgresStore {
             queues: Vec::new(),
             writers: Vec::new(),
             wakes,
-            failure: watch::Sender::new(None),
             shards: Mutex::default(),
             partitions_at: Mutex::default(),
             calls_kept_days,
@@ -121,8 +119,7 @@ impl PostgresStore {
         let writer =
             Writer::new(self.database.clone(), queue.inbox(), self.wakes.clone(), limits.clone(), Handle::current());
         let thread = std::thread::Builder::new().name(format!("store-writer-{number}"));
-        let failure = self.failure.clone();
-        let thread = thread.spawn(move || writer.run(failure));
+        let thread = thread.spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("a thread cannot be started: {error}")))?;
         self.queues.push(queue);
         self.writers.push(thread);
@@ -208,7 +205,7 @@ impl Units for PostgresStore {
         look: impl FnOnce(&dyn Read) -> Result<T, StoreError> + Send,
     ) -> Result<T, StoreError> {
         let client = self.database.client_soon().await.map_err(told)?;
-        tokio::task::block_in_place(|| look(&Reading::new(&client, &self.database.statements, self.database.deadline)))
+        tokio::task::block_in_place(|| look(&Reading::new(&client, &self.database)))
     }
 
     fn subscribe(&self) -> broadcast::Receiver<Wake> {
@@ -216,7 +213,7 @@ impl Units for PostgresStore {
     }
 
     fn failure(&self) -> watch::Receiver<Option<String>> {
-        self.failure.subscribe()
+        self.database.failure.subscribe()
     }
 
     async fn time(&self, _ours: DateTime<Utc>) -> Result<DateTime<Utc>, StoreError> {

@@ -45,7 +45,7 @@ impl<'a> Parts<'a> {
         let spans = || parts.iter().filter_map(|part| part.rest.as_ref());
         let first: Vec<&[u8]> = spans().map(|span| span.from.as_slice()).collect();
         let behind: Vec<&[u8]> = spans().filter_map(|span| span.to.as_deref()).collect();
-        let statement = &reading.statements[tree.index()].firsts;
+        let statement = &reading.statements(tree).firsts;
         let found = reading.wait(async {
             let statement = reading.client.prepare_cached(statement).await?;
             reading.client.query(&statement, &[&first, &behind, &home, &FIRSTS_ROWS]).await
@@ -84,7 +84,7 @@ impl<'a> Parts<'a> {
         let Parts { reading, tree, home, scan, limit, .. } = self;
         reading.may_ask_for_range()?;
         let of = RangeOf { scan: *scan, has_end: span.to.is_some(), has_home: home.is_some() };
-        let statement = reading.statements[tree.index()].range(of);
+        let statement = reading.statements(*tree).range(of);
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&span.from, limit];
         parameters.extend(span.to.as_ref().map(|to| to as &(dyn ToSql + Sync)));
         parameters.extend(home.as_ref().map(|home| home as &(dyn ToSql + Sync)));

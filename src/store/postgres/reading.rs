@@ -4,6 +4,7 @@
 //! of work, which can be run again, are run until they lack a row, and wait until what all of them lack has been fetched
 //! at once ([`super::running`]).
 
+use super::Database;
 use super::failure::{Failure, told};
 use super::fetching;
 use super::layout::{day, home};
@@ -14,7 +15,6 @@ use crate::store::kv::engine::{Place, Read, Rows, Scan, Span, Tree, Value};
 use deadpool_postgres::Client;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::time::Duration;
 
 /// What a unit gets that is to be run again. Nobody else sees it.
 const LACKING: StoreError = StoreError::Conflict("row");
@@ -22,8 +22,7 @@ const LACKING: StoreError = StoreError::Conflict("row");
 /// Reads through one connection. It belongs to a thread that may wait.
 pub(super) struct Reading<'a> {
     pub(super) client: &'a Client,
-    pub(super) statements: &'a [Statements],
-    deadline: Duration,
+    database: &'a Database,
     /// Rows, and places where there is none.
     known: RefCell<HashMap<Place, Option<Value>>>,
     /// True if what is read stays as it is: that of a transaction which has its domains to itself.
@@ -50,11 +49,10 @@ pub(super) enum Lacked {
 
 impl<'a> Reading<'a> {
     /// Reads anew each time, but for what was expected.
-    pub(super) fn new(client: &'a Client, statements: &'a [Statements], deadline: Duration) -> Self {
+    pub(super) fn new(client: &'a Client, database: &'a Database) -> Self {
         Reading {
             client,
-            statements,
-            deadline,
+            database,
             known: RefCell::default(),
             is_steady: false,
             asks: Cell::new(true),
@@ -111,9 +109,14 @@ impl<'a> Reading<'a> {
 
     /// Asks for rows, all at once.
     pub(super) fn fetch(&self, places: Vec<Place>) -> Result<(), StoreError> {
-        let rows = self.wait(fetching::fetch(self.client, self.statements, &places))?;
+        let rows = self.wait(fetching::fetch(self.client, &self.database.statements, &places))?;
         self.learn(places, rows);
         Ok(())
+    }
+
+    /// The statements of a tree's table.
+    pub(super) fn statements(&self, tree: Tree) -> &'a Statements {
+        &self.database.statements[tree.index()]
     }
 
     /// Why a read failed.
@@ -127,9 +130,7 @@ impl<'a> Reading<'a> {
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreError> {
         // Not by tokio's `block_on`: where a runtime's first future waits on this very thread, it would take its wakes.
-        let answer = futures_executor::block_on(async { tokio::time::timeout(self.deadline, answer).await });
-        let result = answer.map_err(|_| Failure::passing("PostgreSQL did not answer in time"));
-        result.and_then(|result| result.map_err(Failure::from)).map_err(|failure| {
+        futures_executor::block_on(self.database.answered(answer)).map_err(|failure| {
             *self.failed.borrow_mut() = Some(failure.clone());
             told(failure)
         })
@@ -145,7 +146,7 @@ impl<'a> Reading<'a> {
     }
 
     fn ask(&self, tree: Tree, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let statement = &self.statements[tree.index()].get;
+        let statement = &self.statements(tree).get;
         let home = home(tree, key).unwrap_or_default();
         let day = day(tree, key);
         let row = self.wait(async {

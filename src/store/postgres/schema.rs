@@ -36,6 +36,14 @@ fn dated() -> impl Iterator<Item = Tree> {
     Tree::ALL.iter().copied().filter(|tree| matches!(shape(*tree), Shape::Dated(_)))
 }
 
+/// What is said where builds that know no newer version than this one's may not use the schema any more.
+pub(super) fn too_old(schema: &str, usable_from: i32) -> String {
+    format!(
+        "the schema {schema} is for builds that know version {usable_from} of it, and this one knows {VERSION}: start a newer \
+         build"
+    )
+}
+
 fn first(schema: &str) -> String {
     let mut sql = String::new();
     for tree in Tree::ALL {
@@ -79,15 +87,20 @@ pub(super) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Sto
          made_at timestamptz NOT NULL DEFAULT now());"
     );
     txn.batch_execute(&prepare).await.map_err(told)?;
-    let newest = format!("SELECT version, usable_from FROM {schema}.schema_versions ORDER BY version DESC LIMIT 1");
-    let newest = txn.query_opt(&newest, &[]).await.map_err(told)?;
-    let (known, usable_from) = newest.map_or((0, 0), |row| (row.get::<_, i32>(0), row.get::<_, i32>(1)));
+    let newest = format!("SELECT max(version), max(usable_from) FROM {schema}.schema_versions");
+    let newest = txn.query_one(&newest, &[]).await.map_err(told)?;
+    let number = |column: usize| newest.get::<_, Option<i32>>(column).unwrap_or_default();
+    let (known, usable_from) = (number(0), number(1));
     if usable_from > VERSION {
-        return Err(StoreError::Unreadable(format!(
-            "the schema {schema} has version {known}, and this build knows {VERSION}: start the build that made it, or a newer one"
-        )));
+        return Err(StoreError::Unreadable(too_old(schema, usable_from)));
     }
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > known) {
+    let steps: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version > known).collect();
+    if known > 0 && !steps.is_empty() {
+        // Whatever a node writes, it takes a row of these first: so none is in the middle of something, none waits for us in
+        // a circle, and each sees the new version before it writes.
+        txn.batch_execute(&format!("LOCK TABLE {schema}.locks IN EXCLUSIVE MODE")).await.map_err(told)?;
+    }
+    for migration in steps {
         tracing::info!(schema, version = migration.version, "the database's schema is brought forward");
         txn.batch_execute(&(migration.sql)(schema)).await.map_err(told)?;
         let note = format!("INSERT INTO {schema}.schema_versions (version, usable_from) VALUES ($1, $2)");

@@ -1,6 +1,6 @@
 //! How a transaction begins and ends: each is one way to the database and back.
 
-use super::database::Database;
+use super::database::{Database, Number};
 use super::failure::Failure;
 use super::fetching::{self, Found};
 use super::layout::{day, home};
@@ -20,7 +20,7 @@ const NOTIFY: &str = "SELECT pg_notify($1, text) FROM unnest($2::text[]) AS text
 enum Begun {
     Transaction,
     Locks(usize),
-    Number(String),
+    Number(Number, i32),
     Rows(Found),
 }
 
@@ -31,36 +31,41 @@ pub(super) async fn begin(
     database: &Database,
     held: &[Domain],
     expected: &[Place],
-) -> Result<(String, Found), Failure> {
+) -> Result<(Number, Found), Failure> {
     let locks = locks::all(held);
     let begun = async {
         let lock = client.prepare_cached(&database.lock).await?;
-        let number = client.prepare_cached("SELECT pg_current_xact_id()::text").await?;
+        let number = database.prepare_number(client).await?;
         let asked = fetching::prepare(client, &database.statements, expected).await?;
         let locked: [&(dyn ToSql + Sync); 1] = [&locks];
         let mut requests: Vec<Request<'_, Begun>> = vec![
             Box::pin(async { client.batch_execute("BEGIN").await.map(|()| Begun::Transaction) }),
             Box::pin(async { client.query(&lock, &locked).await.map(|rows| Begun::Locks(rows.len())) }),
-            Box::pin(async { client.query_one(&number, &[]).await.map(|row| Begun::Number(row.get(0))) }),
+            Box::pin(async {
+                database.number(client, &number).await.map(|(number, from)| Begun::Number(number, from))
+            }),
         ];
         for asked in &asked {
             requests.push(Box::pin(async { asked.request(client).await.map(Begun::Rows) }));
         }
         pipeline::send(requests).await
     };
-    let (mut count, mut xid, mut found) = (0, String::new(), Found::new());
+    let (mut count, mut own, mut found) = (0, None, Found::new());
     for part in database.answered(begun).await? {
         match part {
             Begun::Transaction => {}
             Begun::Locks(locked) => count = locked,
-            Begun::Number(number) => xid = number,
+            Begun::Number(number, usable_from) => {
+                database.check_usable(usable_from)?;
+                own = Some(number);
+            }
             Begun::Rows(rows) => found.extend(rows),
         }
     }
-    if count == locks.len() {
-        return Ok((xid, found));
+    match own {
+        Some(number) if count == locks.len() => Ok((number, found)),
+        _ => Err(Failure::lasting("the database's table of locks is not as it was made")),
     }
-    Err(Failure { message: "the database's table of locks is not as it was made".into(), is_passing: false })
 }
 
 /// Writes all rows, tells other nodes and commits. All of it is sent at once: where one fails, the commit does nothing.

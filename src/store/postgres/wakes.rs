@@ -99,9 +99,10 @@ pub(super) async fn listen(database: Database, wakes: broadcast::Sender<Wake>, s
 
 /// Connects and listens for as long as that goes well; an error where it did not begin.
 async fn hear(database: &Database, wakes: &broadcast::Sender<Wake>) -> Result<Failure, Failure> {
-    let Endpoint { config, tls, node, channel, .. } = &*database.endpoint;
+    let Endpoint { config, tls, node, channel, left_at, .. } = &*database.endpoint;
+    let mut leaves = left_at.subscribe();
     // A database that takes connections and says nothing would be waited for as long as it does.
-    let (client, mut connection) = database.answered(config.connect(tls.clone())).await?;
+    let (client, mut connection) = database.in_time(config.connect(tls.clone())).await?;
     let (told, mut hears) = tokio::sync::mpsc::channel(1_024);
     let carry = async {
         let mut messages = poll_fn(|context| connection.poll_message(context));
@@ -128,6 +129,7 @@ async fn hear(database: &Database, wakes: &broadcast::Sender<Wake>) -> Result<Fa
                     Some(text) => decode(node, &text).for_each(|wake| drop(wakes.send(wake))),
                     None => return Ok(Failure::passing("nothing more is heard")),
                 },
+                _ = leaves.changed() => return Ok(Failure::passing("its server has been left")),
                 _ = look.tick() => drop(wakes.send(Wake::Missed)),
             }
         }

@@ -59,8 +59,8 @@ impl Writer {
     }
 
     /// Works until nobody can ask for anything any more.
-    pub(super) fn run(mut self, failure: watch::Sender<Option<String>>) {
-        let alarm = Alarm(failure);
+    pub(super) fn run(mut self) {
+        let alarm = Alarm(self.database.failure.clone());
         while let Some(group) = self.inbox.take() {
             let mut group = VecDeque::from(group);
             while !group.is_empty() {
@@ -128,16 +128,16 @@ impl Writer {
         units_max: usize,
     ) -> Result<Ended, Failure> {
         let client = match self.client.take() {
-            Some(client) if !client.is_closed() => client,
+            Some(client) if self.database.is_current(&client) => client,
             _ => self.handle.block_on(self.database.client())?,
         };
         let client = self.client.insert(client);
         let held: Vec<Domain> = group.iter().map(|unit| unit.domain).chain(also.iter().copied()).collect();
         let entered = self.handle.enter();
-        let reading = Reading::new(client, &self.database.statements, self.database.deadline).steady();
+        let reading = Reading::new(client, &self.database).steady();
         let mut run = Running::new(&reading, &self.limits, &held, units_max.min(group.len()));
         expected.extend(run.survey(group));
-        let (xid, rows) = self.handle.block_on(begin(client, &self.database, &held, &expected))?;
+        let (number, rows) = self.handle.block_on(begin(client, &self.database, &held, &expected))?;
         reading.learn(expected, rows);
         let Ran { units, lacked, batch, wakes } = run.finish(group);
         if let Some(failure) = reading.failure() {
@@ -151,11 +151,11 @@ impl Writer {
             self.handle.block_on(self.database.answered(end))?;
         } else if let Err(failure) = self.handle.block_on(end(client, &self.database, batch, &wakes)) {
             let has_committed = match failure.is_passing {
-                true => self.handle.block_on(self.database.has_committed(&xid)),
+                true => self.handle.block_on(self.database.has_committed(&number)),
                 false => Some(false),
             };
             match has_committed {
-                Some(true) => tracing::info!(xid, "a commit that was not answered had taken place"),
+                Some(true) => tracing::info!(xid = number.xid, "a commit that was not answered had taken place"),
                 Some(false) => return Err(failure),
                 None => return Ok(Ended::Unknown { units, failure }),
             }
