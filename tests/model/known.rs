@@ -24,6 +24,7 @@ fn ways(vendor: &'static str) -> Ways {
         commits_in_flight: 1,
         spool_pages: 8,
         batch_records: 100,
+        nodes: 1,
     }
 }
 

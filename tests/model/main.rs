@@ -1,5 +1,5 @@
-//! Random lives of a vendor, an engine and its subscribers, under simulated time: whatever happened, once it is calm the
-//! promises hold.
+//! Random lives of a vendor, an engine or a fleet of them, and subscribers, under simulated time: whatever happened, once
+//! it is calm the promises hold.
 //!
 //! `ANYHOOK_MODEL_SEEDS` says how many lives are tried, or which: `3000`, `500..600`. A life that fails is made as small
 //! as it can be and printed, to be pasted into `known.rs`; `ANYHOOK_MODEL_SAY=1` tells what happens in it.
@@ -23,6 +23,8 @@ mod check;
 mod known;
 #[allow(unreachable_pub)]
 mod life;
+#[allow(unreachable_pub)]
+mod nodes;
 #[allow(unreachable_pub)]
 mod plan;
 #[allow(unreachable_pub)]
