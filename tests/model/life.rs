@@ -96,6 +96,8 @@ pub struct Life {
     pub once_spoiled: BTreeSet<String>,
     pub changes: u64,
     pub ahead_s: i64,
+    /// When no node stalls any more.
+    pub stalled_until: Option<Instant>,
     pub rules: Vec<FaultRule>,
     said: Vec<String>,
 }
@@ -160,6 +162,7 @@ impl Life {
             once_spoiled: BTreeSet::new(),
             changes: 0,
             ahead_s: ways.ahead_s,
+            stalled_until: None,
             rules: Vec::new(),
             said: Vec::new(),
         };
@@ -249,6 +252,9 @@ impl Life {
             self.world.disk.store.resume_webhook(id, self.world.clock.now()).await.unwrap();
         }
         self.subscribers.iter_mut().for_each(|subscriber| subscriber.rests.set(false));
+        if self.ways.is_fleet() {
+            self.ask_for_polls().await;
+        }
     }
 
     pub async fn pause_connections(&self, is_paused: bool) {

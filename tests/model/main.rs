@@ -36,7 +36,7 @@ use std::time::Duration;
 
 const SEEDS_DEFAULT: u64 = 2_000;
 /// How long a life that fails is made smaller.
-const SHRINK_MAX: Duration = Duration::from_secs(120);
+const SHRINK_MAX: Duration = Duration::from_secs(20);
 
 fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var("ANYHOOK_MODEL_SEEDS") else { return 0..SEEDS_DEFAULT };

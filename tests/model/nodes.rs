@@ -3,9 +3,9 @@
 use crate::life::{Failure, Life};
 use crate::plan::Ways;
 use crate::support::World;
-use crate::support::receiver::Delivery;
+use crate::support::receiver::{Delivery, Reply};
 use crate::support::vendor::Call;
-use anyhook::store::{Connection, Duty};
+use anyhook::store::*;
 use chrono::TimeDelta;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -14,6 +14,9 @@ use tokio::time::Instant;
 pub const NODES_MAX: usize = 3;
 /// Connections of a fleet, each with a shard of its own.
 const CONNECTIONS: usize = 3;
+
+/// How long it takes at most until an attempt has ended and its outcome is kept.
+const ENDED_WITHIN: Duration = Duration::from_secs(20);
 
 /// What happens to a node. Which one is told by a number that is taken modulo how many there are.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +88,9 @@ impl Life {
             }
             NodeAct::Stall { which, ms } => {
                 let Some(node) = self.nth_node(*which) else { return };
-                self.world.stall_node(node, Duration::from_millis(*ms));
+                let stall = Duration::from_millis(*ms);
+                self.world.stall_node(node, stall);
+                self.stalled_until = self.stalled_until.max(Some(Instant::now() + stall));
             }
             NodeAct::CutOff { which, is_cut_off } => {
                 let Some(node) = self.nth_node(*which) else { return };
@@ -121,9 +126,11 @@ impl Life {
         }
     }
 
-    /// No node dies any more, each can tell that it lives, and all that there is to do is done by one.
+    /// No node dies any more, each can tell that it lives, none stalls, and all that there is to do is done by one. What
+    /// they had begun has ended.
     pub async fn mend_nodes(&mut self) {
         self.world.disk.live_on();
+        self.subscribers.iter().for_each(|one| self.world.replies(&one.name, &[], Reply::Ok));
         let nodes = self.world.living_nodes();
         nodes.iter().for_each(|node| self.world.cut_off(*node, false));
         let is_done = |duty: Duty| nodes.iter().any(|node| self.world.node(*node).leases.duties().contains(&duty));
@@ -132,6 +139,15 @@ impl Life {
                 self.world.stop_node(nodes[0]).await;
             }
             self.join(Does::Everything, 0).await;
+        }
+        let stalls = self.stalled_until.map(|until| until.saturating_duration_since(Instant::now()));
+        self.world.run_for(stalls.unwrap_or_default() + ENDED_WITHIN).await;
+    }
+
+    /// Polls that wait because of what went wrong are asked for now: with one feed waiting, the others would go on.
+    pub async fn ask_for_polls(&self) {
+        for subscriber in self.subscribed() {
+            self.world.disk.store.ping_feed(subscriber.webhook.feed_id, self.world.clock.now()).await.unwrap();
         }
     }
 
@@ -165,7 +181,7 @@ impl Life {
         Ok(())
     }
 
-    fn check_attempts(&self, shard: anyhook::store::ShardId, got: &[Delivery]) -> Result<(), Failure> {
+    fn check_attempts(&self, shard: ShardId, got: &[Delivery]) -> Result<(), Failure> {
         let end = |one: &Delivery| one.ended_at.unwrap_or(one.instant);
         let mut attempts: Vec<_> = got.iter().collect();
         attempts.sort_by_key(|one| one.instant);
