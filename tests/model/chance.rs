@@ -36,7 +36,7 @@ pub fn plans(seed: u64) -> BoxedStrategy<Plan> {
     if !is_fleet {
         return plan.boxed();
     }
-    (plan, 2..=NODES_MAX, vec(subscribe(), 2..4))
+    (plan, 2..=NODES_MAX, vec(subscribe(), 1..3))
         .prop_map(|(mut plan, nodes, others)| {
             plan.ways.nodes = nodes;
             plan.steps.splice(1..1, others.into_iter().map(|act| Step { act, then_ms: 0 }));

@@ -34,9 +34,9 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::time::Duration;
 
-const SEEDS_DEFAULT: u64 = 2_000;
+const SEEDS_DEFAULT: u64 = 1_500;
 /// How long a life that fails is made smaller.
-const SHRINK_MAX: Duration = Duration::from_secs(20);
+const SHRINK_MAX: Duration = Duration::from_secs(120);
 
 fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var("ANYHOOK_MODEL_SEEDS") else { return 0..SEEDS_DEFAULT };

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// Nodes at a time.
 pub const NODES_MAX: usize = 3;
 /// Connections of a fleet, each with a shard of its own.
-const CONNECTIONS: usize = 3;
+const CONNECTIONS: usize = 2;
 
 /// How long it takes at most until an attempt has ended and its outcome is kept.
 const ENDED_WITHIN: Duration = Duration::from_secs(20);
