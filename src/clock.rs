@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -29,6 +29,14 @@ struct Simulated {
     start: DateTime<Utc>,
     origin: Instant,
     shift_ms: AtomicI64,
+    /// Until when no wait ends, in microseconds since the origin.
+    stalled_until_us: AtomicU64,
+}
+
+impl Simulated {
+    fn stalled_until(&self) -> Instant {
+        self.origin + Duration::from_micros(self.stalled_until_us.load(Ordering::Relaxed))
+    }
 }
 
 impl Clock {
@@ -39,7 +47,12 @@ impl Clock {
 
     /// A clock that shows `start` now and follows tokio's time from there.
     pub fn simulated(start: DateTime<Utc>) -> Self {
-        let simulated = Simulated { start, origin: Instant::now(), shift_ms: AtomicI64::new(0) };
+        let simulated = Simulated {
+            start,
+            origin: Instant::now(),
+            shift_ms: AtomicI64::new(0),
+            stalled_until_us: AtomicU64::new(0),
+        };
         Clock { kind: Kind::Simulated(Arc::new(simulated)), offset_us: Arc::default() }
     }
 
@@ -74,9 +87,28 @@ impl Clock {
         }
     }
 
+    /// Lets no wait by a simulated clock end within this time, as in a process that is stopped and woken later. Nothing
+    /// on the machine's clock.
+    pub fn stall(&self, duration: Duration) {
+        if let Kind::Simulated(clock) = &self.kind {
+            let until = u64::try_from((clock.origin.elapsed() + duration).as_micros()).unwrap_or(u64::MAX);
+            clock.stalled_until_us.fetch_max(until, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until a stall is over, if there is one.
+    pub async fn awake(&self) {
+        if let Kind::Simulated(clock) = &self.kind {
+            while Instant::now() < clock.stalled_until() {
+                tokio::time::sleep_until(clock.stalled_until()).await;
+            }
+        }
+    }
+
     /// Waits this long.
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+        self.awake().await;
     }
 
     /// Waits until this clock shows `at`, at most a day.

@@ -220,8 +220,11 @@ impl Registrations {
         Ok(hex::encode(bytes))
     }
 
-    /// An audit row, so that a person sees why a vendor does not push.
+    /// An audit row, so that a person sees why a vendor does not push. What was left to another node has none.
     async fn record(&self, last: &Known, name: &str, request: &ApiRequest, error: Option<&PollError>) {
+        if error == Some(&PollError::Gone) {
+            return;
+        }
         let (webhook, connection) = (&last.webhook, &last.connection);
         let call = ApiCall {
             id: String::new(),

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::credentials::Credentials;
 use crate::ids::ConnectionId;
 use crate::outbound::{OutboundRequest, OutboundResponse};
-use crate::store::Connection;
+use crate::store::{Connection, Duty};
 use anyhook_connectors::contract::{ApiRequest, ApiResponse, Connector, Headers, Verdict};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -124,7 +124,8 @@ impl Vendors {
         self.call_costed(caller, connection, request, &mut CallCost::default()).await
     }
 
-    /// Asks the vendor, retrying what may pass, and adds up what it cost.
+    /// Asks the vendor, retrying what may pass, and adds up what it cost. Only while the connection's shard is worked on
+    /// here: otherwise [`PollError::Gone`].
     pub async fn call_costed(
         &self,
         caller: Caller,
@@ -140,6 +141,10 @@ impl Vendors {
         let mut tries = 0;
         loop {
             let permit = self.turn(&till, caller, &connection).await?;
+            // Looked at last: to wait for a turn, or to try again, may take longer than a lease lives.
+            if self.context.leases.lease(Duty::Poll, connection.shard).is_none() {
+                return Err(PollError::Gone);
+            }
             tries += 1;
             let sent = self.send(connector, &connection, &credentials, request, cost).await;
             let answer = match sent {

@@ -48,6 +48,7 @@ impl Life {
                     self.world.replies(&name, &script, then.reply());
                 }
             }
+            Act::Node(act) => self.act_on_node(act).await,
             Act::Calm => self.calm_down().await?,
             Act::Restart
             | Act::Crash
@@ -100,7 +101,7 @@ impl Life {
             }
             Act::PauseConnection { is_paused } => {
                 self.rests.set(*is_paused);
-                self.world.pause_connection(self.connection.id, *is_paused).await;
+                self.pause_connections(*is_paused).await;
             }
             Act::Ping { which } => {
                 let Some(feed) = self.nth_subscriber(*which).map(|subscriber| subscriber.webhook.feed_id) else {
@@ -167,11 +168,12 @@ impl Life {
         if self.subscribers.len() >= SUBSCRIBERS_MAX {
             return;
         }
-        let name = format!("w{}", self.subscribers.len());
+        let nth = self.subscribers.len();
+        let (name, connection) = (format!("w{nth}"), &self.connections[nth % self.connections.len()]);
         let mut subscription = Subscription::new(&name).event(*event).every(Duration::from_secs(*every_s));
         (subscription.include_all, subscription.page_max_limit) = (*include_all, *limit);
         subscription.fields = fields(*raw);
-        let webhook = self.world.subscribe(&self.connection, subscription.clone()).await;
+        let webhook = self.world.subscribe(connection, subscription.clone()).await;
         let (since, rests, backfills) = (self.changes, Spans::default(), Vec::new());
         self.subscribers.push(Subscriber { name, webhook, subscription, since, deleted_at: None, rests, backfills });
     }
@@ -204,7 +206,7 @@ impl Life {
     }
 
     /// True once all feeds have begun: when they did is told by how our clock and the vendor's move together.
-    async fn has_begun(&self) -> bool {
+    pub async fn has_begun(&self) -> bool {
         for subscriber in self.subscribed() {
             if self.world.feed_state(&subscriber.webhook).await.started_at.is_none() {
                 return false;

@@ -10,6 +10,10 @@ use tokio::time::Instant;
 const SLACK: Duration = Duration::from_millis(1_100);
 /// How long it takes at most until a pause is kept, so that other engines know of it.
 const KEPT_WITHIN: Duration = Duration::from_millis(200);
+/// How old what a node knows of pauses may be.
+const SEEN_WITHIN: Duration = Duration::from_secs(1);
+/// How long it may take until a node follows the store's clock again.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(60);
 /// How long a run that was under way goes on when its connection is paused.
 const RUN_MAX: Duration = Duration::from_secs(900);
 
@@ -26,7 +30,8 @@ impl Life {
         for told in calls {
             let Some((at, wait)) = told.answered_at.zip(told.pause) else { continue };
             let (from, until) = (at + Duration::from_millis(5), (at + wait).checked_sub(SLACK).unwrap_or(at));
-            let within = calls.iter().filter(|call| call.sent_at > from && call.sent_at < until);
+            let within =
+                calls.iter().filter(|call| call.host == told.host && call.sent_at > from && call.sent_at < until);
             let broken = within.into_iter().find(|call| call.engine == told.engine || self.must_know(call, told, at));
             self.ensure(broken.is_none(), "a pause that the vendor asks for is kept", || {
                 format!("{told:?}: {broken:?}")
@@ -35,11 +40,15 @@ impl Life {
         Ok(())
     }
 
-    /// True if the engine that made this call started when a pause told at `at` was kept, by a clock that shows the same.
+    /// True if the engine that made this call started, or asked again, when a pause told at `at` was kept, by a clock that
+    /// shows the same.
     fn must_know(&self, call: &Call, told: &Call, at: Instant) -> bool {
         let ((started_at, _), (_, ended)) = (self.world.disk.engine(call.engine), self.world.disk.engine(told.engine));
-        let is_kept = started_at > at + KEPT_WITHIN && ended.is_none_or(|ended| ended > at + KEPT_WITHIN);
-        let is_clock_same = !self.jumps.iter().any(|jump| *jump > at && *jump <= call.sent_at);
+        let is_fleet = self.ways.is_fleet();
+        let looks = started_at > at + KEPT_WITHIN || is_fleet && call.sent_at > at + KEPT_WITHIN + SEEN_WITHIN;
+        let is_kept = looks && ended.is_none_or(|ended| ended > at + KEPT_WITHIN);
+        let since = if is_fleet { at.checked_sub(FOLLOWED_WITHIN).unwrap_or(at) } else { at };
+        let is_clock_same = !self.jumps.iter().any(|jump| *jump > since && *jump <= call.sent_at);
         is_kept && is_clock_same && self.away.covering(at + KEPT_WITHIN, Duration::ZERO).is_none()
     }
 
@@ -47,9 +56,9 @@ impl Life {
     fn check_budget(&self, calls: &[Call]) -> Result<(), Failure> {
         let burst = 600.0 * f64::from(self.ways.budget_percent) / 100.0;
         let per_second = burst / 60.0;
-        let mut buckets: HashMap<usize, (f64, Instant)> = HashMap::new();
+        let mut buckets: HashMap<(usize, &str), (f64, Instant)> = HashMap::new();
         for call in calls {
-            let (left, at) = buckets.entry(call.engine).or_insert((burst, call.sent_at));
+            let (left, at) = buckets.entry((call.engine, &call.host)).or_insert((burst, call.sent_at));
             let refilled = *left + call.sent_at.saturating_duration_since(*at).as_secs_f64() * per_second;
             (*left, *at) = (refilled.min(burst) - 1.0, call.sent_at);
             self.ensure(*left > -0.5, "no budget is overspent", || format!("{call:?}"))?;

@@ -27,6 +27,7 @@ impl Life {
             if restless.is_empty() {
                 self.check()?;
                 self.check_calls()?;
+                self.check_nodes()?;
                 self.calm_at = Some(Instant::now());
                 return Ok(());
             }
@@ -51,9 +52,11 @@ impl Life {
     async fn restless(&self, since: DateTime<Utc>) -> Vec<String> {
         let store = &self.world.disk.store;
         let mut restless = Vec::new();
-        let pause = store.pause(&self.connection.bucket).await.unwrap();
-        if pause.is_some_and(|pause| !pause.left(self.world.clock.now()).is_zero()) {
-            restless.push(format!("the vendor's pause until {pause:?}"));
+        for connection in &self.connections {
+            let pause = store.pause(&connection.bucket).await.unwrap();
+            if pause.is_some_and(|pause| !pause.left(self.world.clock.now()).is_zero()) {
+                restless.push(format!("the vendor's pause until {pause:?}"));
+            }
         }
         for subscriber in self.subscribed() {
             let Webhook { id, feed_id, .. } = subscriber.webhook;

@@ -1,5 +1,6 @@
 //! Plans of chance. What stands first in a choice is what a failing life is simplified towards.
 
+use crate::nodes::{Does, NODES_MAX, NodeAct};
 use crate::plan::{Act, Answer, Plan, Step, Trouble, Ways};
 use crate::support::vendors;
 use anyhook_connectors::contract::Change;
@@ -24,12 +25,24 @@ const VENDORS: &[&str] = &[
     vendors::UNDATED,
 ];
 
-/// Lives of this seed.
-pub fn plans(seed: u64) -> impl Strategy<Value = Plan> {
-    (ways(seed), subscribe(), vec(step(), 4..STEPS_MAX)).prop_map(|(ways, first, mut steps)| {
+/// Lives of this seed: one of four is a fleet's.
+pub fn plans(seed: u64) -> BoxedStrategy<Plan> {
+    let is_fleet = seed % 4 == 3;
+    let act = if is_fleet { act(nodes().boxed()) } else { act(engine().boxed()) };
+    let plan = (ways(seed), subscribe(), vec(step(act), 4..STEPS_MAX)).prop_map(|(ways, first, mut steps)| {
         steps.insert(0, Step { act: first, then_ms: 0 });
         Plan { ways, steps }
-    })
+    });
+    if !is_fleet {
+        return plan.boxed();
+    }
+    (plan, 2..=NODES_MAX, vec(subscribe(), 1..3))
+        .prop_map(|(mut plan, nodes, others)| {
+            plan.ways.nodes = nodes;
+            plan.steps.splice(1..1, others.into_iter().map(|act| Step { act, then_ms: 0 }));
+            plan
+        })
+        .boxed()
 }
 
 fn ways(seed: u64) -> impl Strategy<Value = Ways> {
@@ -76,22 +89,23 @@ fn ways(seed: u64) -> impl Strategy<Value = Ways> {
             commits_in_flight,
             spool_pages,
             batch_records,
+            nodes: 1,
         }
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    (act(), prop_oneof![2 => 0..500u64, 1 => 0..40_000u64]).prop_map(|(act, then_ms)| Step { act, then_ms })
+fn step(act: impl Strategy<Value = Act>) -> impl Strategy<Value = Step> {
+    (act, prop_oneof![2 => 0..500u64, 1 => 0..40_000u64]).prop_map(|(act, then_ms)| Step { act, then_ms })
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn act(engine: BoxedStrategy<Act>) -> impl Strategy<Value = Act> {
     prop_oneof![
         1 => Just(Act::Wait),
         45 => change(),
         12 => vendor(),
         8 => answers(),
         14 => webhook(),
-        16 => engine(),
+        16 => engine,
         3 => Just(Act::Calm),
     ]
 }
@@ -192,5 +206,24 @@ fn engine() -> impl Strategy<Value = Act> {
         2 => (0..40_000u64).prop_map(|ms| Act::LoseLeases { ms }),
         1 => Just(Act::TakeOver),
         3 => (-7_200..7_200i64).prop_map(|by_s| Act::OurClock { by_s }),
+    ]
+}
+
+/// What happens to a fleet.
+fn nodes() -> impl Strategy<Value = Act> {
+    let off_s = || prop_oneof![3 => Just(0), 1 => -7_200..7_200i64];
+    let does = select(&[Does::Everything, Does::Everything, Does::Everything, Does::Polling, Does::Delivering][..]);
+    let node = prop_oneof![
+        6 => (does, off_s()).prop_map(|(does, off_s)| NodeAct::Join { does, off_s }),
+        3 => which().prop_map(|which| NodeAct::Leave { which }),
+        3 => which().prop_map(|which| NodeAct::Crash { which }),
+        4 => (which(), 0..70_000u64).prop_map(|(which, ms)| NodeAct::Stall { which, ms }),
+        2 => (which(), any::<bool>()).prop_map(|(which, is_cut_off)| NodeAct::CutOff { which, is_cut_off }),
+        1 => (which(), -7_200..7_200i64).prop_map(|(which, by_s)| NodeAct::Clock { which, by_s }),
+    ];
+    prop_oneof![
+        17 => node.prop_map(Act::Node),
+        3 => (0..60i64, any::<bool>()).prop_map(|(calls, is_kept)| Act::CrashAtCall { calls, is_kept }),
+        1 => any::<bool>().prop_map(|is_away| Act::Disk { is_away }),
     ]
 }

@@ -1,5 +1,6 @@
 //! Lives that failed once.
 
+use crate::nodes::NodeAct::*;
 use crate::plan::Act::*;
 use crate::plan::Trouble::*;
 use crate::plan::{Plan, Step, Ways};
@@ -24,6 +25,7 @@ fn ways(vendor: &'static str) -> Ways {
         commits_in_flight: 1,
         spool_pages: 8,
         batch_records: 100,
+        nodes: 1,
     }
 }
 
@@ -75,4 +77,16 @@ fn a_creation_is_told_where_the_record_changes_while_a_newest_first_listing_is_r
         Step { act: Wait, then_ms: 1222 },
     ];
     live(Ways { page: 10, seed: 986, latency_ms: 300, ..ways(vendors::NEWEST_FIRST) }, steps);
+}
+
+#[test]
+fn a_node_that_stalled_beyond_its_lease_does_not_try_a_request_again_when_it_wakes() {
+    let steps = vec![
+        Step { act: Subscribe { event: Updated, every_s: 5, include_all: false, limit: None, raw: false }, then_ms: 0 },
+        Step { act: Subscribe { event: Updated, every_s: 5, include_all: false, limit: None, raw: false }, then_ms: 0 },
+        Step { act: Wrong { trouble: Hang, count: None }, then_ms: 34040 },
+        Step { act: Node(Stall { which: 0, ms: 49796 }), then_ms: 0 },
+        Step { act: Node(Stall { which: 1, ms: 49796 }), then_ms: 60000 },
+    ];
+    live(Ways { seed: 179, nodes: 3, ..ways(vendors::SECONDS) }, steps);
 }

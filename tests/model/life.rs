@@ -1,5 +1,6 @@
 //! A life being lived: the world, and what should be known of it.
 
+use crate::nodes;
 use crate::plan::{Act, Plan, Ways};
 use crate::support::receiver::Reply;
 use crate::support::vendor::Call;
@@ -82,7 +83,8 @@ pub struct Life {
     pub ways: Ways,
     pub records: BTreeMap<String, Record>,
     pub subscribers: Vec<Subscriber>,
-    pub connection: Connection,
+    /// Subscribers take them in turn.
+    pub connections: Vec<Connection>,
     pub rests: Spans,
     /// When our clock was put forward.
     pub jumps: Vec<Instant>,
@@ -94,6 +96,8 @@ pub struct Life {
     pub once_spoiled: BTreeSet<String>,
     pub changes: u64,
     pub ahead_s: i64,
+    /// When no node stalls any more.
+    pub stalled_until: Option<Instant>,
     pub rules: Vec<FaultRule>,
     said: Vec<String>,
 }
@@ -123,7 +127,9 @@ impl Life {
             life.act(&step.act).await?;
             life.world.run_for(step.pause()).await;
             life.see_circles()?;
-            if life.world.is_dead() {
+            if life.ways.is_fleet() {
+                life.see_nodes().await;
+            } else if life.world.is_dead() {
                 life.rise().await;
             }
         }
@@ -131,8 +137,13 @@ impl Life {
     }
 
     async fn new(ways: &Ways) -> Life {
-        let world = World::new(ways.setup()).await;
-        let connection = world.connect_to(ways.vendor, "sandbox").await;
+        let (world, connections) = if ways.is_fleet() {
+            nodes::fleet(ways).await
+        } else {
+            let world = World::new(ways.setup()).await;
+            let connection = world.connect_to(ways.vendor, "sandbox").await;
+            (world, vec![connection])
+        };
         let known = |(id, record): (String, Map<String, Value>)| {
             let title = record["title"].as_str().unwrap().to_owned();
             let (changed, created, deleted, deletions) = (0, 0, None, Vec::new());
@@ -143,7 +154,7 @@ impl Life {
             world,
             ways: ways.clone(),
             subscribers: Vec::new(),
-            connection,
+            connections,
             rests: Spans::default(),
             jumps: Vec::new(),
             away: Spans::default(),
@@ -151,6 +162,7 @@ impl Life {
             once_spoiled: BTreeSet::new(),
             changes: 0,
             ahead_s: ways.ahead_s,
+            stalled_until: None,
             rules: Vec::new(),
             said: Vec::new(),
         };
@@ -226,8 +238,12 @@ impl Life {
         self.set_faults();
         self.world.disk.be_away(false);
         self.away.set(false);
-        self.rise().await;
-        self.world.pause_connection(self.connection.id, false).await;
+        if self.ways.is_fleet() {
+            self.mend_nodes().await;
+        } else {
+            self.rise().await;
+        }
+        self.pause_connections(false).await;
         self.rests.set(false);
         let webhooks: Vec<_> = self.subscribed().map(|one| (one.name.clone(), one.webhook.id)).collect();
         for (name, id) in webhooks {
@@ -236,6 +252,15 @@ impl Life {
             self.world.disk.store.resume_webhook(id, self.world.clock.now()).await.unwrap();
         }
         self.subscribers.iter_mut().for_each(|subscriber| subscriber.rests.set(false));
+        if self.ways.is_fleet() {
+            self.ask_for_polls().await;
+        }
+    }
+
+    pub async fn pause_connections(&self, is_paused: bool) {
+        for connection in &self.connections {
+            self.world.pause_connection(connection.id, is_paused).await;
+        }
     }
 
     /// Records that were listed broken since they last changed.

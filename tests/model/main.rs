@@ -1,5 +1,5 @@
-//! Random lives of a vendor, an engine and its subscribers, under simulated time: whatever happened, once it is calm the
-//! promises hold.
+//! Random lives of a vendor, an engine or a fleet of them, and subscribers, under simulated time: whatever happened, once
+//! it is calm the promises hold.
 //!
 //! `ANYHOOK_MODEL_SEEDS` says how many lives are tried, or which: `3000`, `500..600`. A life that fails is made as small
 //! as it can be and printed, to be pasted into `known.rs`; `ANYHOOK_MODEL_SAY=1` tells what happens in it.
@@ -24,6 +24,8 @@ mod known;
 #[allow(unreachable_pub)]
 mod life;
 #[allow(unreachable_pub)]
+mod nodes;
+#[allow(unreachable_pub)]
 mod plan;
 #[allow(unreachable_pub)]
 mod trial;
@@ -32,7 +34,7 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::time::Duration;
 
-const SEEDS_DEFAULT: u64 = 2_000;
+const SEEDS_DEFAULT: u64 = 1_500;
 /// How long a life that fails is made smaller.
 const SHRINK_MAX: Duration = Duration::from_secs(120);
 

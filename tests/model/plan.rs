@@ -1,6 +1,7 @@
 //! A life as data: how its world is made, and what happens in it step by step. All chance is inside, so that a plan
 //! lived again is the same life, and one with fewer or simpler steps is a life too.
 
+use crate::nodes::NodeAct;
 use crate::support::Setup;
 use crate::support::receiver::Reply;
 use crate::support::vendors;
@@ -39,6 +40,8 @@ pub struct Ways {
     pub commits_in_flight: usize,
     pub spool_pages: u64,
     pub batch_records: u32,
+    /// One engine, or a fleet that begins with so many nodes.
+    pub nodes: usize,
 }
 
 /// Something happens, then time passes.
@@ -134,6 +137,8 @@ pub enum Act {
     },
     /// Another node takes over once the leases have ended, because the first could not renew them.
     TakeOver,
+    /// Something happens to a node of a fleet.
+    Node(NodeAct),
     /// Everything goes well for a while, then all promises hold.
     Calm,
 }

@@ -1,6 +1,7 @@
 //! A store that an engine can lose: it may be slow, be away for a while, and at any call the engine may die, before what
 //! it asked for is kept or right after.
 
+use super::holdings::Holdings;
 use anyhook::clock::Clock;
 use anyhook::ids::{ConnectionId, DestinationId, FeedId, JobId, NodeId, WebhookId, WorkspaceId};
 use anyhook::store::*;
@@ -35,6 +36,8 @@ pub struct Disk {
     latency_us_max: u64,
     /// What decides who lives; each engine's own clock where there is none.
     pub clock: OnceLock<Clock>,
+    /// Which engine holds which shard.
+    pub holdings: Holdings,
 }
 
 impl Disk {
@@ -50,6 +53,7 @@ impl Disk {
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             latency_us_max,
             clock: OnceLock::new(),
+            holdings: Holdings::default(),
         })
     }
 
@@ -93,6 +97,8 @@ impl Disk {
 pub struct EngineStore {
     disk: Arc<Disk>,
     clock: Clock,
+    /// The engine's own.
+    own_clock: Clock,
     /// The engine is dead: nothing it asks for is ever answered.
     pub dead: CancellationToken,
     /// Counts engines.
@@ -105,7 +111,7 @@ pub struct EngineStore {
 }
 
 impl EngineStore {
-    pub fn new(disk: Arc<Disk>, clock: Clock) -> Self {
+    pub fn new(disk: Arc<Disk>, clock: Clock, own_clock: Clock) -> Self {
         let calls = Mutex::new((Instant::now(), 0));
         let number = {
             let mut engines = disk.engines.lock().unwrap();
@@ -113,7 +119,7 @@ impl EngineStore {
             engines.len() - 1
         };
         let (dead, is_cut_off) = (CancellationToken::new(), AtomicBool::new(false));
-        EngineStore { disk, clock, dead, number, is_cut_off, commits: Mutex::default(), calls }
+        EngineStore { disk, clock, own_clock, dead, number, is_cut_off, commits: Mutex::default(), calls }
     }
 
     /// Ends the engine.
@@ -122,8 +128,9 @@ impl EngineStore {
         self.disk.engines.lock().unwrap()[self.number].1.get_or_insert_with(Instant::now);
     }
 
-    /// Never returns once the engine is dead.
+    /// Returns once the engine does not stall; never where it is dead.
     pub async fn live(&self) {
+        self.own_clock.awake().await;
         if self.dead.is_cancelled() {
             std::future::pending::<()>().await;
         }
@@ -327,15 +334,28 @@ impl Leases for EngineStore {
         shards: &[(Duty, ShardId)],
         now: DateTime<Utc>,
     ) -> Result<Vec<Fence>, StoreError> {
-        self.call(true, self.disk.store.take_shards(node, shards, now)).await
+        let take = async {
+            let taken = self.disk.store.take_shards(node, shards, now).await?;
+            self.disk.holdings.taken(self.number, &taken);
+            Ok(taken)
+        };
+        self.call(true, take).await
     }
 
     async fn give_shards(&self, fences: &[Fence]) -> Result<(), StoreError> {
-        self.call(true, self.disk.store.give_shards(fences)).await
+        let give = async {
+            self.disk.holdings.given(fences);
+            self.disk.store.give_shards(fences).await
+        };
+        self.call(true, give).await
     }
 
     async fn leave(&self, node: NodeId) -> Result<(), StoreError> {
-        self.call(true, self.disk.store.leave(node)).await
+        let leave = async {
+            self.disk.holdings.left(self.number);
+            self.disk.store.leave(node).await
+        };
+        self.call(true, leave).await
     }
 
     async fn pause(&self, quota: &str) -> Result<Option<Pause>, StoreError> {

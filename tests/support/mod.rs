@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub)] // each test file uses its own part of it
 
 pub mod disk;
+mod fleet;
+pub mod holdings;
 pub mod receiver;
 pub mod silent;
 pub mod vendor;
@@ -210,7 +212,7 @@ impl World {
 
     /// An engine that takes shards for these duties, and has this clock.
     async fn launch(&self, duties: &[Duty], clock: Clock) -> Option<Running> {
-        let store = Arc::new(EngineStore::new(self.disk.clone(), self.clock.clone()));
+        let store = Arc::new(EngineStore::new(self.disk.clone(), self.clock.clone(), clock.clone()));
         let node = NodeId::new(&self.clock, &self.random).unwrap();
         let vendors = SimVendor {
             simulator: self.simulator.clone(),
@@ -292,34 +294,6 @@ impl World {
         if let Some(ousted) = &self.ousted {
             ousted.store.is_cut_off.store(false, Ordering::Relaxed);
         }
-    }
-
-    /// Another engine over the same disk, with these duties and a clock that is off by so much. Answers its number.
-    pub async fn add_node(&mut self, duties: &[Duty], off: TimeDelta) -> usize {
-        let node = self.launch(duties, Clock::simulated(self.clock.now() + off)).await.unwrap();
-        let number = node.store.number;
-        self.nodes.insert(number, node);
-        number
-    }
-
-    /// Ends one of several engines at once.
-    pub fn crash_node(&mut self, number: usize) {
-        self.nodes.remove(&number).unwrap().store.die();
-    }
-
-    /// Stops one of several engines as an operator would.
-    pub async fn stop_node(&mut self, number: usize) {
-        self.nodes.remove(&number).unwrap().engine.stop().await;
-    }
-
-    /// What one of several engines may touch.
-    pub fn node(&self, number: usize) -> &Context {
-        &self.nodes[&number].context
-    }
-
-    /// Whether one of several engines can neither take nor renew leases.
-    pub fn cut_off(&self, number: usize, is_cut_off: bool) {
-        self.nodes[&number].store.is_cut_off.store(is_cut_off, Ordering::Relaxed);
     }
 
     /// True if the engine died by itself.
@@ -438,8 +412,13 @@ impl World {
 
     /// A connection with a budget of its own, which reaches the vendor by this host.
     pub async fn connect_by_host(&self, bucket: &str, host: &str) -> Connection {
+        self.connect_to_by_host("sandbox", bucket, host).await
+    }
+
+    /// The same, seen through one of the vendor's manifests.
+    pub async fn connect_to_by_host(&self, integration: &str, bucket: &str, host: &str) -> Connection {
         let credentials = Credentials { token: Some("sandbox".to_owned()), ..Credentials::default() };
-        let connection = self.connect_by("sandbox", bucket, credentials).await;
+        let connection = self.connect_by(integration, bucket, credentials).await;
         self.change_connection(connection.id, |row| row.profile.api_url = Some(format!("http://{host}"))).await;
         self.disk.store.connection(connection.id).await.unwrap().unwrap()
     }

@@ -58,6 +58,10 @@ pub struct Delivery {
     pub external_xref: Option<String>,
     /// Whether the sender was told that it was taken.
     pub is_accepted: bool,
+    /// The number of the engine that sent it.
+    pub engine: usize,
+    /// When the attempt had ended: answered, broken off, or given up by whoever sent it.
+    pub ended_at: Option<Instant>,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +107,11 @@ impl Outbound for SimReceiver {
     async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
         self.engine.live().await;
         let deadline = request.deadline;
-        let sent = tokio::time::timeout(deadline, self.take(request)).await;
+        let mut taken = None;
+        let sent = tokio::time::timeout(deadline, self.take(request, &mut taken)).await;
+        if let Some(index) = taken {
+            self.inbox.lock().unwrap().deliveries[index].ended_at = Some(Instant::now());
+        }
         self.engine.live().await;
         sent.unwrap_or(Err(OutboundError::Deadline(deadline)))
     }
@@ -114,15 +122,23 @@ impl SimReceiver {
         self.clock.sleep(Duration::from_millis(self.random.up_to(self.latency_ms_max))).await;
     }
 
-    async fn take(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
-        let (at, instant) = (self.clock.now(), Instant::now());
+    /// Takes a payload, and says which delivery it is.
+    async fn take(
+        &self,
+        request: OutboundRequest,
+        taken: &mut Option<usize>,
+    ) -> Result<OutboundResponse, OutboundError> {
+        let (at, instant, engine) = (self.clock.now(), Instant::now(), self.engine.number);
         self.travel().await;
         let to = request.url.path().trim_start_matches('/').to_owned();
         let reply = {
             let mut inbox = self.inbox.lock().unwrap();
             let reply = inbox.reply(&to);
-            match read(&request, &to, (at, instant), reply) {
-                Ok(delivery) => inbox.deliveries.push(delivery),
+            match read(&request, &to, (at, instant, engine), reply) {
+                Ok(delivery) => {
+                    *taken = Some(inbox.deliveries.len());
+                    inbox.deliveries.push(delivery);
+                }
                 Err(problem) => inbox.problems.push(format!("{to}: {problem}")),
             }
             reply
@@ -151,7 +167,7 @@ impl SimReceiver {
 fn read(
     request: &OutboundRequest,
     to: &str,
-    (at, instant): (DateTime<Utc>, Instant),
+    (at, instant, engine): (DateTime<Utc>, Instant, usize),
     reply: Reply,
 ) -> Result<Delivery, String> {
     let body = request.body.concat();
@@ -184,6 +200,8 @@ fn read(
         webhook: payload.webhook,
         external_xref: payload.external_xref,
         is_accepted: matches!(reply, Reply::Ok | Reply::Status(200..=299) | Reply::Slow(_)),
+        engine,
+        ended_at: None,
     })
 }
 

@@ -54,7 +54,9 @@ impl Outbound for SimVendor {
         let deadline = request.deadline;
         let sent = tokio::time::timeout(deadline, self.answer(request)).await;
         self.engine.live().await;
-        sent.unwrap_or(Err(OutboundError::Deadline(deadline)))
+        let (index, response) = sent.unwrap_or(Err(OutboundError::Deadline(deadline)))?;
+        self.calls.lock().unwrap()[index].answered_at = Some(Instant::now());
+        Ok(response)
     }
 }
 
@@ -63,7 +65,8 @@ impl SimVendor {
         self.clock.sleep(Duration::from_millis(self.random.up_to(self.latency_ms_max))).await;
     }
 
-    async fn answer(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
+    /// An answer, and which call it is to.
+    async fn answer(&self, request: OutboundRequest) -> Result<(usize, OutboundResponse), OutboundError> {
         let sent_at = Instant::now();
         self.travel().await;
         let body = request.body.concat();
@@ -93,9 +96,7 @@ impl SimVendor {
         };
         self.clock.sleep(Duration::from_millis(answer.delay_ms)).await;
         self.travel().await;
-        let response = respond(answer, request.body_bytes_max).await?;
-        self.calls.lock().unwrap()[index].answered_at = Some(Instant::now());
-        Ok(response)
+        Ok((index, respond(answer, request.body_bytes_max).await?))
     }
 
     /// A query for no more records than the vendor gives.
