@@ -1,7 +1,7 @@
 //! Cleaning up: what was deleted is found by nobody from then on, but its many rows go little by little.
 
 use super::calls;
-use super::engine::{Read, Tree};
+use super::engine::{Read, Scan, Span, Tree};
 use super::keys::Grave;
 use super::rows::damaged;
 use super::txn::Txn;
@@ -14,12 +14,12 @@ const ROWS_MAX: usize = 2_000;
 pub(super) fn clean_up(txn: &mut Txn<'_>, rows_max: usize) -> Result<bool, StoreError> {
     let mut left = rows_max.min(ROWS_MAX);
     while left > 0 {
-        let Some(grave) = txn.prefix(Tree::Graves, &[]).next().transpose()?.map(|(key, _)| key.to_vec()) else {
+        let Some((grave, _)) = txn.first(Tree::Graves, Span::prefix(&[]), Scan::Up)? else {
             return Ok(false);
         };
         let removed = clean(txn, &grave, left)?;
         if removed < left {
-            txn.remove(Tree::Graves, grave);
+            txn.remove(Tree::Graves, &*grave);
             left -= removed.max(1);
         } else {
             left = 0;

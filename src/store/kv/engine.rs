@@ -177,6 +177,11 @@ pub(crate) trait Read {
     /// The rows of a range.
     fn range(&self, tree: Tree, span: Span, scan: Scan) -> Rows<'_>;
 
+    /// The first row of a range.
+    fn first(&self, tree: Tree, span: Span, scan: Scan) -> Result<Option<(Value, Value)>, StoreError> {
+        self.range(tree, span, scan).next().transpose()
+    }
+
     /// The rows of several ranges of a tree, smallest first. An engine that is far away asks for their beginnings at once.
     fn ranges(&self, tree: Tree, spans: Vec<Span>) -> Result<Vec<Rows<'_>>, StoreError> {
         Ok(spans.into_iter().map(|span| self.range(tree, span, Scan::Up)).collect())

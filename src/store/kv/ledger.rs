@@ -27,14 +27,14 @@ impl Spot {
         let mut to = under(feed.as_bytes(), id);
         to.push(0);
         let span = Span { from: feed.as_bytes().to_vec(), to: Some(to) };
-        let before = read.range(Tree::Ledger, span, Scan::Down).next().transpose()?;
+        let before = read.first(Tree::Ledger, span, Scan::Down)?;
         let (key, row) = match before {
             Some((key, row)) => (key.to_vec(), Some(row)),
             None => (feed.as_bytes().to_vec(), None),
         };
         let mut behind = Span::prefix(feed.as_bytes());
         behind.from = [&key[..], &[0]].concat();
-        let end = read.range(Tree::Ledger, behind, Scan::Up).next().transpose()?.map(|(key, _)| key);
+        let end = read.first(Tree::Ledger, behind, Scan::Up)?.map(|(key, _)| key);
         Ok(Spot { key, row, end })
     }
 

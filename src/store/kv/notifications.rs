@@ -264,7 +264,7 @@ fn oldest_left(
     of_polls: bool,
 ) -> Result<Option<PlacedNotification>, StoreError> {
     let place = usize::from(of_polls);
-    let first = read.prefix(TREES[place], workspace.as_bytes()).next().transpose()?;
+    let first = read.first(TREES[place], Span::prefix(workspace.as_bytes()), Scan::Up)?;
     let Some((key, row)) = first else { return Ok(None) };
     let first = sequence(&key)?;
     let span = Span { to: Some(key.to_vec()), ..Span::prefix(workspace.as_bytes()) };

@@ -167,6 +167,12 @@ impl Read for Txn<'_> {
         }
     }
 
+    fn first(&self, tree: Tree, span: Span, scan: Scan) -> Result<Option<(Value, Value)>, StoreError> {
+        let is_untouched =
+            span.is_empty() || self.batch.trees[tree.index()].range::<[u8], _>(span.bounds()).next().is_none();
+        if is_untouched { self.base.first(tree, span, scan) } else { self.range(tree, span, scan).next().transpose() }
+    }
+
     fn expect(&self, places: &dyn Fn() -> Vec<Place>) -> Result<(), StoreError> {
         let is_written = |(tree, key): &Place| self.batch.trees[tree.index()].contains_key(key);
         self.base.expect(&|| places().into_iter().filter(|place| !is_written(place)).collect())

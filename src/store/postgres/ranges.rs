@@ -35,6 +35,11 @@ impl<'a> Parts<'a> {
         Parts { reading, tree, home, rest: Some(span), scan, rows: VecDeque::new(), limit: FIRST_ROWS }
     }
 
+    /// A range of which the first row is wanted.
+    pub(super) fn of_one(reading: &'a Reading<'a>, tree: Tree, span: Span, scan: Scan) -> Self {
+        Parts { limit: 1, ..Parts::new(reading, tree, span, scan) }
+    }
+
     /// Asks for the beginnings of several ranges at once; of those that have no end, or several homes, one by one later.
     pub(super) fn fetch_firsts(reading: &Reading<'_>, tree: Tree, parts: &mut [Self]) -> Result<(), StoreError> {
         let home = parts.first().and_then(|part| part.home);

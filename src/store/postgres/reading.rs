@@ -131,7 +131,8 @@ impl<'a> Reading<'a> {
     ) -> Result<T, StoreError> {
         // Not by tokio's `block_on`: where a runtime's first future waits on this very thread, it would take its wakes.
         futures_executor::block_on(self.database.answered(answer)).map_err(|failure| {
-            *self.failed.borrow_mut() = Some(failure.clone());
+            // Those that follow only tell that the transaction has failed.
+            self.failed.borrow_mut().get_or_insert_with(|| failure.clone());
             told(failure)
         })
     }
@@ -195,6 +196,10 @@ impl Read for Reading<'_> {
             return Box::new(std::iter::empty());
         }
         Box::new(Parts::new(self, tree, span, scan))
+    }
+
+    fn first(&self, tree: Tree, span: Span, scan: Scan) -> Result<Option<(Value, Value)>, StoreError> {
+        if span.is_empty() { Ok(None) } else { Parts::of_one(self, tree, span, scan).next().transpose() }
     }
 
     fn ranges(&self, tree: Tree, spans: Vec<Span>) -> Result<Vec<Rows<'_>>, StoreError> {

@@ -111,6 +111,8 @@ impl Writer {
                         return give_up_on(group, usize::MAX, failure);
                     }
                     tracing::warn!(error = %failure.message, "a transaction failed; it is tried again");
+                    // What takes too long together, or waits for too many, comes through in parts.
+                    units_max = units_max.min(group.len()).div_ceil(2);
                     std::thread::sleep(wait);
                     wait = (wait * 2).min(WAIT_MAX);
                 }
@@ -132,7 +134,8 @@ impl Writer {
             _ => self.handle.block_on(self.database.client())?,
         };
         let client = self.client.insert(client);
-        let held: Vec<Domain> = group.iter().map(|unit| unit.domain).chain(also.iter().copied()).collect();
+        let held: Vec<Domain> =
+            group.iter().take(units_max).map(|unit| unit.domain).chain(also.iter().copied()).collect();
         let entered = self.handle.enter();
         let reading = Reading::new(client, &self.database).steady();
         let mut run = Running::new(&reading, &self.limits, &held, units_max.min(group.len()));
