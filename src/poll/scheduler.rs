@@ -4,9 +4,9 @@ use super::cycle::{self, Polled};
 use super::error::PollError;
 use super::transport::Vendors;
 use crate::ids::FeedId;
-use crate::store::{DueFeed, Duty, StoreError, Wake};
+use crate::store::{DueFeed, Duty, Fence, ShardId, StoreError, Wake};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
@@ -28,6 +28,9 @@ const FEEDS_REVIEWED_MAX: usize = 100_000;
 const FEEDS_PER_READ: usize = 500;
 /// The wait after the store could not be read.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// Shards whose due times have been looked through: the epoch of each, and the term.
+type Reviewed = BTreeMap<ShardId, (Fence, u64)>;
 
 /// Starts polls when they are due.
 pub struct Scheduler {
@@ -57,10 +60,9 @@ impl Scheduler {
     pub async fn run(self, stop: CancellationToken) {
         let mut wakes = self.vendors.context.store.wakes();
         let mut leases = self.vendors.context.leases.changes();
-        // At the start, and for shards just won, the clock may have gone back while nobody looked.
-        let mut last_look = None;
+        let (mut last_look, mut reviewed) = (None, Reviewed::new());
         loop {
-            last_look = Some(self.notice_jump(last_look).await);
+            last_look = Some(self.notice_jump(last_look, &mut reviewed).await);
             let next = match self.start_due(&stop).await {
                 Ok(next) => next,
                 Err(error) => {
@@ -71,7 +73,7 @@ impl Scheduler {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = leases.changed() => last_look = None,
+                () = leases.changed() => {}
                 () = self.ended.notified() => {}
                 () = feed_due(&mut wakes) => {}
                 () = self.vendors.context.clock.sleep_until(next) => {}
@@ -87,24 +89,40 @@ impl Scheduler {
     }
 
     /// Where our clock has gone back, due times from before it would keep feeds waiting for as long: those that were
-    /// polled in what is now the future are due at once. Answers when it looked.
-    async fn notice_jump(&self, last_look: Option<(Instant, DateTime<Utc>)>) -> (Instant, DateTime<Utc>) {
+    /// polled in what is now the future are due at once. For shards just won it may have gone back while nobody looked.
+    /// Answers when it looked.
+    async fn notice_jump(
+        &self,
+        last_look: Option<(Instant, DateTime<Utc>)>,
+        reviewed: &mut Reviewed,
+    ) -> (Instant, DateTime<Utc>) {
         let context = &self.vendors.context;
         let (instant, now) = (Instant::now(), context.clock.now());
-        let has_gone_back = last_look.is_none_or(|(then, shown)| {
+        let has_gone_back = last_look.is_some_and(|(then, shown)| {
             let passed = TimeDelta::from_std(instant - then).unwrap_or(TimeDelta::MAX);
             now - shown < passed - CLOCK_SLACK
         });
-        if has_gone_back && let Err(error) = self.review(now).await {
-            tracing::error!(%error, "feeds that may be due could not be looked through");
+        if has_gone_back {
+            reviewed.clear();
+        }
+        let shards = context.leases.shards(Duty::Poll).into_iter();
+        let leases = shards.filter_map(|shard| context.leases.lease(Duty::Poll, shard));
+        let held: Reviewed = leases.map(|lease| (lease.fence.shard, (lease.fence, lease.term))).collect();
+        let new = held.iter().filter(|(shard, lease)| reviewed.get(shard) != Some(lease));
+        let new: Vec<ShardId> = new.map(|(shard, _)| *shard).collect();
+        *reviewed = held;
+        if !new.is_empty()
+            && let Err(error) = self.review(&new, now).await
+        {
+            tracing::error!(%error, "feeds that may be due could not be looked through; it is tried again");
+            new.iter().for_each(|shard| drop(reviewed.remove(shard)));
         }
         (instant, now)
     }
 
-    async fn review(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn review(&self, shards: &[ShardId], now: DateTime<Utc>) -> Result<(), StoreError> {
         let context = &self.vendors.context;
-        let shards = context.leases.shards(Duty::Poll);
-        let due = context.store.due_feeds(&shards, DateTime::<Utc>::MAX_UTC, FEEDS_REVIEWED_MAX).await?;
+        let due = context.store.due_feeds(shards, DateTime::<Utc>::MAX_UTC, FEEDS_REVIEWED_MAX).await?;
         let later: Vec<FeedId> = due.into_iter().filter(|due| due.due_at > now).map(|due| due.feed).collect();
         for feeds in later.chunks(FEEDS_PER_READ) {
             for (feed, state) in feeds.iter().zip(context.store.feed_states(feeds).await?) {
