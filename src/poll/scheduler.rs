@@ -115,7 +115,7 @@ impl Scheduler {
             && let Err(error) = self.review(&new, now).await
         {
             tracing::error!(%error, "feeds that may be due could not be looked through; it is tried again");
-            new.iter().for_each(|shard| drop(reviewed.remove(shard)));
+            reviewed.retain(|shard, _| !new.contains(shard));
         }
         (instant, now)
     }
