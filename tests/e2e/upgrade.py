@@ -5,11 +5,10 @@ Without it both sides are this build. The next version of the schema is made by 
 """
 
 import contextlib
-import os
 import re
 import time
 
-from anyhook import BINARY
+from anyhook import BESIDE, BINARY
 from lib import Process, check, equal, short, wait_until
 from nodes import (
     ACCOUNTS,
@@ -27,8 +26,6 @@ from nodes import (
 from postgres import postgres
 from promises import check_all, settle
 
-# No setting of the program, which refuses those that it does not know.
-BESIDE = os.environ.pop("ANYHOOK_BESIDE", None)
 # What reading a heartbeat's answer and ending takes on a machine that is busy.
 END_S = 3.0
 # The account of what only a newer build knows.
