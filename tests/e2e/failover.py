@@ -6,12 +6,11 @@ their schema.
 
 import contextlib
 import signal
-import threading
 
-from lib import check, equal, short, wait_until
+from lib import equal, short, wait_until
 from nodes import TAKEOVER_S, asking, begin_work, figure, pid_of, vendor_and_receiver, wait_for_all
 from promises import check_all, settle
-from standby import kill, pair, processes, send
+from standby import kill, pair, send
 
 USER = "node"
 # What keeps a server from being written to by whoever does not insist.
