@@ -1,7 +1,6 @@
 """The database has a standby, and fails over to it under load: killed, hanging, or demoted. Nodes have a URL of all hosts.
 
-Each test begins with a new standby, and ends without one. Nodes sign in as a user who owns nothing but
-their schema.
+Each test begins with a new standby, and ends without one. Nodes sign in as a user who owns nothing but their schema.
 """
 
 import contextlib
