@@ -6,6 +6,8 @@ import os
 from lib import ROOT, Process, check, equal, http, wait_until
 
 BINARY = os.environ.get("E2E_ANYHOOK", str(ROOT / "target" / "debug" / "anyhook"))
+# Another build (upgrade.py). It is no setting of the program, which refuses those that it does not know.
+BESIDE = os.environ.pop("ANYHOOK_BESIDE", None)
 KEY = "e2e-api-key-0123456789"
 # Standard Webhooks' form of a secret: the base64 of at least 24 bytes behind a prefix.
 SECRET = "whsec_ZW5kLXRvLWVuZC1zZWNyZXQtb2YtdGhlLXRlc3Rz"

@@ -1,4 +1,4 @@
-"""TLS between a node and its database: certificates of a CA of the suite's own, verified, and what is said where that fails."""
+"""TLS between a node and its database: certificates of a CA of the suite's own, and what is said where they do not hold."""
 
 import contextlib
 import types

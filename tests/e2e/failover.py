@@ -1,17 +1,15 @@
 """The database has a standby, and fails over to it under load: killed, hanging, or demoted. Nodes have a URL of all hosts.
 
-Each test begins with a new standby, and ends without one. Nodes sign in as a user who owns nothing but
-their schema.
+Each test begins with a new standby, and ends without one. Nodes sign in as a user who owns nothing but their schema.
 """
 
 import contextlib
 import signal
-import threading
 
-from lib import check, equal, short, wait_until
+from lib import equal, short, wait_until
 from nodes import TAKEOVER_S, asking, begin_work, figure, pid_of, vendor_and_receiver, wait_for_all
 from promises import check_all, settle
-from standby import kill, pair, processes, send
+from standby import kill, pair, send
 
 USER = "node"
 # What keeps a server from being written to by whoever does not insist.

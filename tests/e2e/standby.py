@@ -23,6 +23,8 @@ class Pair:
 
     def __init__(self, primary, directory):
         self.primary, self.standby, self.directory, self.made = primary, None, directory, 0
+        # All there ever were.
+        self.servers = [primary]
         # Of the servers that follow, in turns.
         self.ports = lasting_ports(2)
         self.hosts = ",".join(f"127.0.0.1:{port}" for port in (primary.port, *self.ports))
@@ -40,6 +42,7 @@ class Pair:
         copy = [f"{programs}/pg_basebackup", "-d", self.primary.url, "-D", data, "-R", "-c", "fast", "-X", "stream"]
         run([*as_owner(), *copy], "pg_basebackup", 60, cwd="/")
         self.standby = Postgres(None, self.primary.url_through(port), str(data), programs)
+        self.servers.append(self.standby)
         self.standby.start(f"{OPTIONS} -c port={port} -c unix_socket_directories={self.directory}")
         self.primary.set("synchronous_standby_names", "*")
         is_in_sync = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
@@ -53,9 +56,8 @@ class Pair:
         self.primary.set("synchronous_standby_names", "")
 
     def end(self):
-        for server in (self.primary, self.standby):
-            if server:
-                kill(server)
+        for server in self.servers:
+            kill(server)
 
 
 def lasting_ports(count):
@@ -92,6 +94,8 @@ def kill(server):
         # Stopped first, so that none sees another one end and has a last word.
         send(server, signal.SIGSTOP)
         send(server, signal.SIGKILL)
+        # Its number may soon be another process's.
+        pathlib.Path(server.data, "postmaster.pid").unlink()
 
 
 @contextlib.contextmanager

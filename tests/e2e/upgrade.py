@@ -5,11 +5,10 @@ Without it both sides are this build. The next version of the schema is made by 
 """
 
 import contextlib
-import os
 import re
 import time
 
-from anyhook import BINARY
+from anyhook import BESIDE, BINARY
 from lib import Process, check, equal, short, wait_until
 from nodes import (
     ACCOUNTS,
@@ -27,8 +26,6 @@ from nodes import (
 from postgres import postgres
 from promises import check_all, settle
 
-# No setting of the program, which refuses those that it does not know.
-BESIDE = os.environ.pop("ANYHOOK_BESIDE", None)
 # What reading a heartbeat's answer and ending takes on a machine that is busy.
 END_S = 3.0
 # The account of what only a newer build knows.
@@ -146,18 +143,19 @@ def test_what_only_a_newer_build_knows_waits_until_it_can_be_read(run):
     run.fleet.call("DELETE", f"/unified/webhook/{made['id']}")
 
 
-def rows(run):
-    """All that is kept, as one text."""
+def sums_of_rows(run):
+    """The statement that sums up all that is kept, a line for each table."""
     tables = run.database.ask(
         "SELECT relname FROM pg_class WHERE relnamespace = 'anyhook'::regnamespace AND relkind IN ('r', 'p')"
         " AND NOT relispartition AND relname <> 'schema_versions'"
     ).split()
-    return " UNION ALL ".join(f"SELECT '{table}', md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM anyhook.{table} t" for table in tables)
+    sum_of = lambda table: f"SELECT '{table}', md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM anyhook.{table} t"
+    return " UNION ALL ".join(map(sum_of, tables))
 
 
 def test_nodes_stop_when_the_schema_goes_beyond_them(run):
     """They write nothing more, end by themselves and say why, and so does one that is started then."""
-    sums = rows(run)
+    sums = sums_of_rows(run)
     beyond = "INSERT INTO anyhook.schema_versions SELECT max(version) + 1, max(version) + 1 FROM anyhook.schema_versions"
     before = alone(run, beyond, sums)
     has_ended = lambda: all(node.process.child.poll() is not None for node in run.fleet.nodes)
@@ -170,7 +168,8 @@ def test_nodes_stop_when_the_schema_goes_beyond_them(run):
         said = process.tail(5)
         equal(process.child.returncode, 1, f"exit code of a node that is too old: {said}")
         check(re.search(r"schema anyhook is for builds that know version \d+ .* start a newer build", said), said)
-    run.database.ask("DELETE FROM anyhook.schema_versions WHERE version = (SELECT max(version) FROM anyhook.schema_versions)")
+    newest = "(SELECT max(version) FROM anyhook.schema_versions)"
+    run.database.ask(f"DELETE FROM anyhook.schema_versions WHERE version = {newest}")
     for node in run.fleet.nodes:
         node.start()
     figure("all goes on where a newer build takes it back after", [wait_for_all(run, 2 * TAKEOVER_S)])

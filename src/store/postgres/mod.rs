@@ -5,7 +5,8 @@
 //! locks what its units work on ([`locks`]). What was written is told to the other nodes ([`wakes`]).
 //!
 //! No error of the database is final: what fails in passing is tried again for a while, and then answered as
-//! [`StoreError::Unavailable`]. What ends the process is a panic of ours, and a schema that has become too new for this build.
+//! [`StoreError::Unavailable`]. What ends the process is a panic of ours, and a schema that has become too new for this
+//! build.
 
 mod database;
 mod endpoint;

@@ -39,8 +39,8 @@ fn dated() -> impl Iterator<Item = Tree> {
 /// What is said where builds that know no newer version than this one's may not use the schema any more.
 pub(super) fn too_old(schema: &str, usable_from: i32) -> String {
     format!(
-        "the schema {schema} is for builds that know version {usable_from} of it, and this one knows {VERSION}: start a newer \
-         build"
+        "the schema {schema} is for builds that know version {usable_from} of it, and this one knows {VERSION}: \
+         start a newer build"
     )
 }
 
@@ -96,8 +96,8 @@ pub(super) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Sto
     }
     let steps: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version > known).collect();
     if known > 0 && !steps.is_empty() {
-        // Whatever a node writes, it takes a row of these first: so none is in the middle of something, none waits for us in
-        // a circle, and each sees the new version before it writes.
+        // Whatever a node writes, it takes a row of these first: so none is in the middle of something, none waits for us
+        // in a circle, and each sees the new version before it writes.
         txn.batch_execute(&format!("LOCK TABLE {schema}.locks IN EXCLUSIVE MODE")).await.map_err(told)?;
     }
     for migration in steps {
