@@ -164,11 +164,34 @@ async fn a_node_that_comes_is_handed_its_share_and_one_that_stops_gives_it_back(
         "no more moves"
     );
     world.stop_node(first).await;
+    world.until(11 * SECOND, "what it gave back is taken", |world| is_even(world, &[second])).await;
     made.extend(create_and_see_all(&world, 20, 20 * SECOND).await);
     assert_even(&world, &[second]);
     assert_in_order(&world, &made);
     assert_no_repeats(&world);
     assert_polled_by_one_at_a_time(&world, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_stops_behind_its_page_where_its_shard_is_to_go_to_another_node() {
+    let mut world = fleet(Setup { page_max: 1, latency_ms_max: 1_000, ..Setup::default() }).await;
+    let first = world.add_node(BOTH, TimeDelta::zero()).await;
+    world.run_for(10 * SECOND).await;
+    world.create_many(60);
+    world.run_for(10 * SECOND).await;
+    world.add_node(BOTH, TimeDelta::zero()).await;
+    let leaves = |world: &World| shards(world, first, Duty::Poll).len() < usize::from(SHARDS);
+    world.until(SHARED_WITHIN, "the first gives shards away", leaves).await;
+    // A page takes two seconds at most, and a run about a minute.
+    let stays = shards(&world, first, Duty::Poll);
+    let is_given = |world: &World| {
+        let holds = |shard| world.disk.holdings.holds(first, Duty::Poll, shard, Instant::now());
+        !(0..SHARDS).map(ShardId).any(|shard| !stays.contains(&shard) && holds(shard))
+    };
+    world.until(5 * SECOND, "they are given away", is_given).await;
+    let told = |world: &World| (0..FEEDS).all(|feed| world.ids(&name(feed), "VIRTUAL").len() >= 60);
+    world.until(10 * TAKEN_WITHIN, "every webhook is told of all", told).await;
+    assert_polled_by_one_at_a_time(&world, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,6 +226,26 @@ async fn a_node_that_cannot_renew_its_leases_starts_nothing_and_goes_on_once_it_
     made.extend(create_and_see_all(&world, 5, 10 * SECOND).await);
     assert_even(&world, &[node]);
     assert_in_order(&world, &made);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_would_not_end_within_the_lease_does_not_begin() {
+    let mut world = fleet(Setup::default()).await;
+    let node = world.add_node(BOTH, TimeDelta::zero()).await;
+    create_and_see_all(&world, 3, 6 * SECOND).await;
+    world.cut_off(node, true);
+    let deadline = TimeDelta::milliseconds(world.node(node).limits.deliver.attempt_deadline_ms.try_into().unwrap());
+    let shard = shards(&world, node, Duty::Deliver).first().copied().unwrap();
+    let ends_at = world.node(node).leases.lease(Duty::Deliver, shard).unwrap().expires_at;
+    world.until(2 * TAKEN_WITHIN, "the lease ends soon", |world| world.clock.now() > ends_at - deadline).await;
+    let (polls, deliveries) = (world.polls(), world.inbox.lock().unwrap().deliveries.len());
+    let made = world.create(json!({}));
+    world.run_for(10 * SECOND).await;
+    assert!(world.polls() >= polls + FEEDS, "it is polled still");
+    assert_eq!(world.inbox.lock().unwrap().deliveries.len(), deliveries, "nobody is sent {made}");
+    world.cut_off(node, false);
+    create_and_see_all(&world, 1, 10 * SECOND).await;
+    assert!(world.ids(&name(0), "VIRTUAL").contains(&made));
 }
 
 #[tokio::test(start_paused = true)]

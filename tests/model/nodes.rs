@@ -156,6 +156,8 @@ impl Life {
         if !self.ways.is_fleet() {
             return Ok(());
         }
+        let strays = self.world.disk.holdings.strays();
+        self.ensure(strays.is_empty(), "nothing is written by a lease that has ended", || format!("{strays:?}"))?;
         for (nth, connection) in self.connections.iter().enumerate() {
             let mut calls = self.world.calls.lock().unwrap().clone();
             calls.retain(|call| call.host == format!("host-{nth}.test"));

@@ -161,6 +161,20 @@ impl EngineStore {
         result
     }
 
+    /// Notes where the store takes what is written for a shard by a lease that has ended.
+    async fn fenced<T>(
+        &self,
+        fence: Fence,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let is_held = self.disk.holdings.is_held(fence);
+        let kept = work.await;
+        if kept.is_ok() && !is_held {
+            self.disk.holdings.note_stray(self.number, fence);
+        }
+        kept
+    }
+
     fn notice_circles(&self) {
         let mut calls = self.calls.lock().unwrap();
         if calls.0 == Instant::now() {
@@ -186,7 +200,7 @@ impl EngineStore {
         let result = if is_behind_failure {
             Err(StoreError::Conflict("log"))
         } else {
-            self.call(true, self.disk.store.commit_page(commit)).await
+            self.call(true, self.fenced(commit.fence, self.disk.store.commit_page(commit))).await
         };
         let mut commits = self.commits.lock().unwrap();
         if let Some((under_way, has_failed)) = commits.get_mut(&feed) {
@@ -205,12 +219,14 @@ macro_rules! pass_on {
         #[async_trait]
         impl $noun for EngineStore {
             $(async fn $name(&self, $($arg: $kind),*) -> Result<$answer, StoreError> {
-                self.call(pass_on!(@$mode), self.disk.store.$name($($arg),*)).await
+                self.call(pass_on!(@$mode), pass_on!(@$mode self $name $($arg)*)).await
             })*
         }
     )*};
     (@reads) => { false };
-    (@writes) => { true };
+    (@$writes:ident) => { true };
+    (@fenced $self:ident $name:ident $arg:ident) => { $self.fenced($arg.fence, $self.disk.store.$name($arg)) };
+    (@$mode:ident $self:ident $name:ident $($arg:ident)*) => { $self.disk.store.$name($($arg),*) };
 }
 
 pass_on! {
@@ -243,7 +259,7 @@ pass_on! {
     }
     impl Sweeps {
         reads sweep(feed: FeedId) -> Sweep;
-        writes commit_sweep(commit: SweepCommit) -> (Sweep, PageCommitted);
+        fenced commit_sweep(commit: SweepCommit) -> (Sweep, PageCommitted);
         reads seen_rows(feed: FeedId, first: u64, limit: usize) -> Vec<Vec<u64>>;
         reads suspect_row(feed: FeedId, row: u64) -> Vec<String>;
         reads ledger_after(feed: FeedId, after: Option<&str>, limit: usize) -> Vec<(String, LedgerEntry)>;
@@ -252,7 +268,7 @@ pass_on! {
         reads log_head(feed: FeedId) -> LogHead;
         reads log_page(feed: FeedId, sequence: u64) -> Option<Vec<u8>>;
         writes commit_arrival(commit: ArrivalCommit) -> Arrived;
-        writes trim_log(trim: Trim) -> u64;
+        fenced trim_log(trim: Trim) -> u64;
         reads kept(feed: FeedId, now: DateTime<Utc>) -> Kept;
         reads kept_page(feed: FeedId, sequence: u64) -> Option<Vec<u8>>;
         writes forget_kept(after: Option<FeedId>, keep: Keep, feeds_max: usize) -> Option<FeedId>;
@@ -261,7 +277,7 @@ pass_on! {
     impl Deliveries {
         reads delivery(webhook: WebhookId) -> Option<DeliveryState>;
         reads standing(webhook: WebhookId) -> Option<Standing>;
-        writes finish_attempt(finish: AttemptFinish) -> ();
+        fenced finish_attempt(finish: AttemptFinish) -> ();
         writes skip_batch(skip: Skip) -> ();
         reads waiting_webhooks(shard: ShardId, after: Option<WebhookId>, limit: usize) -> (Vec<WebhookId>, Option<WebhookId>);
         reads due_retries(shards: &[ShardId], limit: usize) -> Vec<DueRetry>;
@@ -272,9 +288,9 @@ pass_on! {
         reads job(id: JobId) -> Option<ListingJob>;
         reads jobs_of_webhook(webhook: WebhookId, limit: usize) -> Vec<ListingJob>;
         reads open_jobs(shard: ShardId, after: Option<JobId>, limit: usize) -> Vec<ListingJob>;
-        writes begin_catch_up(catch_up: CatchUp) -> ();
+        fenced begin_catch_up(catch_up: CatchUp) -> ();
         writes claim_turn(fence: Fence, id: JobId) -> bool;
-        writes commit_listing(commit: ListingCommit) -> ListingJob;
+        fenced commit_listing(commit: ListingCommit) -> ListingJob;
         reads spool_page(job: JobId, sequence: u64) -> Option<Vec<u8>>;
         writes cancel_job(id: JobId, now: DateTime<Utc>) -> ();
     }
@@ -288,7 +304,7 @@ pass_on! {
         writes begin_replay(replay: Replay) -> ();
         reads replay(webhook: WebhookId) -> Option<Replay>;
         reads open_replays(shards: &[ShardId], limit: usize) -> Vec<Replay>;
-        writes step_replay(step: ReplayStep) -> ();
+        fenced step_replay(step: ReplayStep) -> ();
         writes cancel_replay(webhook: WebhookId, now: DateTime<Utc>) -> Replay;
     }
     impl Insights {
@@ -428,7 +444,7 @@ impl Feeds for EngineStore {
 
     async fn finish_run(&self, finish: RunFinish) -> Result<(), StoreError> {
         let run = finish.call.as_ref().map(|call| (finish.feed, (call.at, !call.is_failure())));
-        let kept = self.call(true, self.disk.store.finish_run(finish)).await;
+        let kept = self.call(true, self.fenced(finish.fence, self.disk.store.finish_run(finish))).await;
         self.disk.runs.lock().unwrap().extend(run.filter(|_| kept.is_ok()));
         kept
     }

@@ -16,12 +16,16 @@ struct Holding {
 
 /// Who held what.
 #[derive(Debug, Default)]
-pub struct Holdings(Mutex<HashMap<(Duty, ShardId), Vec<Holding>>>);
+pub struct Holdings {
+    shards: Mutex<HashMap<(Duty, ShardId), Vec<Holding>>>,
+    /// What was written by engines whose lease had ended.
+    strays: Mutex<Vec<(usize, Fence)>>,
+}
 
 impl Holdings {
     /// An engine holds these now; whoever held them before does not any more.
     pub fn taken(&self, engine: usize, fences: &[Fence]) {
-        let mut shards = self.0.lock().unwrap();
+        let mut shards = self.shards.lock().unwrap();
         for fence in fences {
             let of_shard = shards.entry((fence.duty, fence.shard)).or_default();
             if of_shard.last().is_none_or(|last| last.epoch != fence.epoch) {
@@ -33,7 +37,7 @@ impl Holdings {
 
     /// These are held no more, unless they were taken since.
     pub fn given(&self, fences: &[Fence]) {
-        let mut shards = self.0.lock().unwrap();
+        let mut shards = self.shards.lock().unwrap();
         for fence in fences {
             let of_shard = shards.entry((fence.duty, fence.shard)).or_default();
             if of_shard.last().is_some_and(|last| last.epoch == fence.epoch) {
@@ -44,16 +48,33 @@ impl Holdings {
 
     /// An engine holds nothing any more.
     pub fn left(&self, engine: usize) {
-        for of_shard in self.0.lock().unwrap().values_mut() {
+        for of_shard in self.shards.lock().unwrap().values_mut() {
             if of_shard.last().is_some_and(|last| last.engine == engine) {
                 end(of_shard);
             }
         }
     }
 
+    /// Whether a lease has not ended.
+    pub fn is_held(&self, fence: Fence) -> bool {
+        let shards = self.shards.lock().unwrap();
+        let last = shards.get(&(fence.duty, fence.shard)).and_then(|of_shard| of_shard.last());
+        last.is_some_and(|last| last.epoch == fence.epoch && last.until.is_none())
+    }
+
+    /// An engine has written by a lease that had ended.
+    pub fn note_stray(&self, engine: usize, fence: Fence) {
+        self.strays.lock().unwrap().push((engine, fence));
+    }
+
+    /// What was written by leases that had ended: the number of the engine, and what it showed.
+    pub fn strays(&self) -> Vec<(usize, Fence)> {
+        self.strays.lock().unwrap().clone()
+    }
+
     /// Whether an engine held a shard then.
     pub fn holds(&self, engine: usize, duty: Duty, shard: ShardId, at: Instant) -> bool {
-        let shards = self.0.lock().unwrap();
+        let shards = self.shards.lock().unwrap();
         let mut of_shard = shards.get(&(duty, shard)).into_iter().flatten();
         of_shard.any(|one| one.engine == engine && one.from <= at && one.until.is_none_or(|until| at <= until))
     }
