@@ -172,11 +172,16 @@ impl Life {
             let holds = self.world.disk.holdings.holds(call.engine, Duty::Poll, connection.shard, call.sent_at);
             self.ensure(holds, "only who holds a shard polls", || format!("{call:?}"))?;
         }
+        // What was asked just before a lease ended may still be under way when it is taken: a vendor may take as long to
+        // answer as a lease lives. Where a shard is handed over, that is waited for.
+        let is_taken =
+            |call: &Call| self.world.disk.holdings.is_taken(call.engine, Duty::Poll, connection.shard, call.sent_at);
+        let end = |call: &Call| call.ended_at.map_or(call.until, |ended_at| ended_at.min(call.until));
         let mut busy: Option<&Call> = None;
-        for call in &calls {
-            let apart = busy.is_none_or(|busy| busy.engine == call.engine || busy.until <= call.sent_at);
+        for call in calls.iter() {
+            let apart = busy.is_none_or(|busy| busy.engine == call.engine || end(busy) <= call.sent_at);
             self.ensure(apart, "no feed is polled by two nodes at once", || format!("{busy:?} and {call:?}"))?;
-            if busy.is_none_or(|busy| busy.until < call.until) {
+            if busy.is_none_or(|busy| end(busy) < end(call)) && !is_taken(call) {
                 busy = Some(call);
             }
         }

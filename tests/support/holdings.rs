@@ -12,6 +12,8 @@ struct Holding {
     epoch: u64,
     from: Instant,
     until: Option<Instant>,
+    /// It ended because its time was over, and another engine took the shard.
+    is_taken: bool,
 }
 
 /// Who held what.
@@ -29,8 +31,12 @@ impl Holdings {
         for fence in fences {
             let of_shard = shards.entry((fence.duty, fence.shard)).or_default();
             if of_shard.last().is_none_or(|last| last.epoch != fence.epoch) {
+                if let Some(last) = of_shard.last_mut() {
+                    last.is_taken = last.until.is_none();
+                }
                 end(of_shard);
-                of_shard.push(Holding { engine, epoch: fence.epoch, from: Instant::now(), until: None });
+                let (epoch, from) = (fence.epoch, Instant::now());
+                of_shard.push(Holding { engine, epoch, from, until: None, is_taken: false });
             }
         }
     }
@@ -74,9 +80,18 @@ impl Holdings {
 
     /// Whether an engine held a shard then.
     pub fn holds(&self, engine: usize, duty: Duty, shard: ShardId, at: Instant) -> bool {
+        self.holding(engine, duty, shard, at).is_some()
+    }
+
+    /// Whether a shard that an engine held then was taken by another, since the lease was over.
+    pub fn is_taken(&self, engine: usize, duty: Duty, shard: ShardId, at: Instant) -> bool {
+        self.holding(engine, duty, shard, at).is_some_and(|held| held.is_taken)
+    }
+
+    fn holding(&self, engine: usize, duty: Duty, shard: ShardId, at: Instant) -> Option<Holding> {
         let shards = self.shards.lock().unwrap();
-        let mut of_shard = shards.get(&(duty, shard)).into_iter().flatten();
-        of_shard.any(|one| one.engine == engine && one.from <= at && one.until.is_none_or(|until| at <= until))
+        let covers = |one: &&Holding| one.from <= at && one.until.is_none_or(|until| at <= until);
+        shards.get(&(duty, shard))?.iter().filter(|one| one.engine == engine).find(covers).copied()
     }
 }
 

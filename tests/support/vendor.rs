@@ -31,8 +31,22 @@ pub struct Call {
     pub sent_at: Instant,
     /// When it had the answer; none where it got none.
     pub answered_at: Option<Instant>,
+    /// When nothing went to and fro for it any more: answered, broken off, or given up by whoever asked.
+    pub ended_at: Option<Instant>,
     /// How long it was told to wait.
     pub pause: Option<Duration>,
+}
+
+/// A request that is under way.
+struct UnderWay<'a> {
+    calls: &'a Mutex<Vec<Call>>,
+    index: usize,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.calls.lock().unwrap()[self.index].ended_at = Some(Instant::now());
+    }
 }
 
 /// The way to the simulator.
@@ -87,13 +101,14 @@ impl SimVendor {
         self.note_spoiled(&answer.body);
         let (at, status, pause) = (Instant::now(), answer.status, told_pause(&answer));
         let until = at + Duration::from_millis(answer.delay_ms);
-        let (engine, answered_at) = (self.engine.number, None);
-        let call = Call { at, until, host, target, status, engine, sent_at, answered_at, pause };
+        let (engine, answered_at, ended_at) = (self.engine.number, None, None);
+        let call = Call { at, until, host, target, status, engine, sent_at, answered_at, ended_at, pause };
         let index = {
             let mut calls = self.calls.lock().unwrap();
             calls.push(call);
             calls.len() - 1
         };
+        let _under_way = UnderWay { calls: &self.calls, index };
         self.clock.sleep(Duration::from_millis(answer.delay_ms)).await;
         self.travel().await;
         Ok((index, respond(answer, request.body_bytes_max).await?))
