@@ -90,6 +90,11 @@ impl PostgresOptions {
     }
 }
 
+/// Each statement has its index, and is planned once: with what is known of a table that is still small, or grows, the
+/// planner would rather read through it, plan anew for each call, or compile what is called once.
+const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off; \
+                     SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+
 /// Where connections lead.
 pub(super) struct Endpoint {
     pub(super) config: tokio_postgres::Config,
@@ -144,7 +149,7 @@ impl Endpoint {
         // A transaction that waits for its client holds locks: that of a node which is stopped ends by itself.
         let settings = format!(
             "SET client_min_messages = warning; SET statement_timeout = {0}; SET lock_timeout = {0}; \
-             SET idle_in_transaction_session_timeout = {0}",
+             SET idle_in_transaction_session_timeout = {0}; {PLANS}",
             limits.statement_timeout_ms
         );
         let set = Hook::async_fn(move |client, _| {
