@@ -5,6 +5,11 @@ use crate::database::{Database, Work};
 use crate::node::Node;
 use std::time::{Duration, Instant};
 
+/// How late a connection tells its counts that does nothing, and a little more (PostgreSQL's PGSTAT_IDLE_INTERVAL).
+pub(crate) const IDLE_COUNTS_AFTER: Duration = Duration::from_millis(10_500);
+/// The same of one that is at work (PGSTAT_MIN_INTERVAL).
+pub(crate) const BUSY_COUNTS_AFTER: Duration = Duration::from_secs(1);
+
 /// What had been done when measuring began.
 pub(crate) struct Before {
     nodes: Vec<Meter>,
@@ -21,6 +26,13 @@ pub(crate) struct Costs {
 }
 
 impl Before {
+    /// From when what was done before has been counted.
+    pub(crate) async fn settled(nodes: &[Node], database: &Database) -> Self {
+        tokio::time::sleep(IDLE_COUNTS_AFTER).await;
+        Before::now(nodes, database).await
+    }
+
+    /// From now on.
     pub(crate) async fn now(nodes: &[Node], database: &Database) -> Self {
         let nodes = nodes.iter().map(|node| Meter::of(node.pid())).collect();
         Before { nodes, database: database.work().await, at: Instant::now() }
@@ -30,12 +42,14 @@ impl Before {
         self.at.elapsed()
     }
 
-    /// Up to now; of the database a moment longer, since its statistics are as late.
-    pub(crate) async fn costs(&self, database: &Database) -> Costs {
+    /// Up to now; what the database counts as late as its connections tell it.
+    pub(crate) async fn costs(&self, database: &Database, counts_after: Duration) -> Costs {
         let nodes_cpu = self.nodes.iter().map(Meter::cpu_seconds).sum();
         let wall = self.elapsed();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        Costs { wall, nodes_cpu, database: database.work().await.since(self.database) }
+        let cpu = database.work().await.cpu;
+        tokio::time::sleep(counts_after).await;
+        let done = Work { cpu, ..database.work().await };
+        Costs { wall, nodes_cpu, database: done.since(self.database) }
     }
 }
 

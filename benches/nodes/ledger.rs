@@ -2,7 +2,7 @@
 
 use crate::common::client::Client;
 use crate::common::peers::Peer;
-use crate::costs::{Before, Costs, per};
+use crate::costs::{BUSY_COUNTS_AFTER, Before, Costs, per};
 use crate::database::Database;
 use crate::node::Node;
 use crate::{receiver, vendor};
@@ -180,7 +180,7 @@ impl World {
     }
 
     async fn show(&self, name: &str, in_ledger: u64, changes: u64, before: &Before) {
-        let Costs { wall, nodes_cpu, database } = before.costs(&self.database).await;
+        let Costs { wall, nodes_cpu, database } = before.costs(&self.database, BUSY_COUNTS_AFTER).await;
         let (ledger, log) = (self.database.table_bytes("ledger").await, self.database.table_bytes("log_pages").await);
         println!(
             "{name:<30}{changes:>11}{:>9.1}{:>11.0}{:>16.1}{:>14.1}{:>8.0}{:>10.1}{:>10.1}{:>13}{:>9}{:>9}",

@@ -3,7 +3,7 @@
 
 use crate::common::client::{Client, get_text};
 use crate::common::peers::Peer;
-use crate::costs::{Before, Costs, per};
+use crate::costs::{BUSY_COUNTS_AFTER, Before, Costs, per};
 use crate::database::Database;
 use crate::node::Node;
 use crate::stored::Stored;
@@ -126,7 +126,7 @@ impl World {
             let triggers: Vec<String> = few.filter_map(async |few| few.into_iter().nth(TRIGGERED)).collect().await;
             self.triggers.extend(triggers);
             let wall = before.elapsed();
-            let Costs { nodes_cpu, database, .. } = before.costs(&self.database).await;
+            let Costs { nodes_cpu, database, .. } = before.costs(&self.database, BUSY_COUNTS_AFTER).await;
             let count = per(made);
             println!(
                 "{:<14}{:>9.1}{:>12.1}{:>21.3}{:>20.3}{:>9}{:>13.2}",
@@ -201,7 +201,7 @@ impl World {
     async fn show(&self, load: &str, before: &Before, polls: u64, payloads: u64) {
         let polls = self.client().polls(&self.vendor.url).await - polls;
         let payloads = self.client().taken(&self.receiver.url).await.0 - payloads;
-        let Costs { wall, nodes_cpu, database } = before.costs(&self.database).await;
+        let Costs { wall, nodes_cpu, database } = before.costs(&self.database, BUSY_COUNTS_AFTER).await;
         let ages = get_text(&format!("{}/ages", self.receiver.url)).await;
         let ages: Vec<&str> = ages.split(' ').collect();
         let (wall, resident) = (wall.as_secs_f64(), self.nodes.iter().map(Node::resident_mib).max());

@@ -1,7 +1,7 @@
 //! What is measured, and the nodes that do it.
 
 use crate::common::peers::Peer;
-use crate::costs::{Before, Costs};
+use crate::costs::{BUSY_COUNTS_AFTER, Before, Costs, IDLE_COUNTS_AFTER};
 use crate::database::Database;
 use crate::node::Node;
 use crate::{ledger, many};
@@ -86,7 +86,7 @@ impl World {
     }
 
     async fn begin(&self) -> Before {
-        Before::now(&self.nodes, &self.database).await
+        Before::settled(&self.nodes, &self.database).await
     }
 
     async fn end(self, name: &str, each: u64, costs: Costs) {
@@ -120,17 +120,17 @@ async fn changes(name: &str, nodes: usize, records: u64, records_max: u32) {
     }
     let total = records * CONNECTIONS as u64;
     world.nodes[0].client.wait_taken(&world.receiver.url, total).await;
-    let costs = before.costs(&world.database).await;
+    let costs = before.costs(&world.database, IDLE_COUNTS_AFTER).await;
     world.end(name, total, costs).await;
 }
 
 /// Feeds that are polled every second while nothing changes.
 async fn idle(name: &str, nodes: usize) {
     let world = World::start(nodes, 100, 1_000.0).await;
-    let polls = world.nodes[0].client.polls(&world.vendor.url).await;
     let before = world.begin().await;
+    let polls = world.nodes[0].client.polls(&world.vendor.url).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     let polled = world.nodes[0].client.polls(&world.vendor.url).await - polls;
-    let costs = before.costs(&world.database).await;
+    let costs = before.costs(&world.database, BUSY_COUNTS_AFTER).await;
     world.end(name, polled.max(1), costs).await;
 }

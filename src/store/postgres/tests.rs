@@ -42,7 +42,7 @@ async fn units_that_are_run_together_see_what_those_before_them_wrote() {
     let place = |name: &str, number: u8| -> Place { (Tree::Meta, format!("{name}{number:03}").into_bytes()) };
     let unit = |number: u8| {
         store.write(Domain::Store, Pace::Lazy, move |txn| {
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 txn.expect(&|| (0..=number).map(|before| place("mark", before)).collect())?;
             }
             // What is read next depends on what was read: as deep as four rows.

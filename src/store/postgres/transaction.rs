@@ -71,7 +71,7 @@ pub(super) async fn begin(
 /// Writes all rows, tells other nodes and commits. All of it is sent at once: where one fails, the commit does nothing.
 pub(super) async fn end(client: &Client, database: &Database, batch: Batch, wakes: &[Wake]) -> Result<(), Failure> {
     let ended = async {
-        let writes = prepare(client, database, batch).await?;
+        let writes = Box::pin(prepare(client, database, batch)).await?;
         let notes = wakes::encode(&database.endpoint.node, wakes);
         let notify = if notes.is_empty() { None } else { Some(client.prepare_cached(NOTIFY).await?) };
         let told: [&(dyn ToSql + Sync); 2] = [&database.endpoint.channel, &notes];
