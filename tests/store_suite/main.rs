@@ -22,7 +22,6 @@ mod replays;
 mod same_answers;
 mod sled_only;
 mod sweeps;
-
 mod webhooks;
 mod workspaces;
 mod world;

@@ -20,7 +20,8 @@ pub(super) enum Shape {
     /// Written once, or seldom.
     Plain,
     /// Written over all the time: pages leave room, so that a new version stays beside the old one and no index is
-    /// touched.
+    /// touched; and rows that fit into a page stay there as they are, since compressing a leaf of the ledger each time
+    /// costs more than all else of its write.
     Hot,
     /// Compressed already, and large.
     Bytes,

@@ -54,7 +54,8 @@ fn first(schema: &str) -> String {
             Shape::Hot => writeln!(
                 sql,
                 "CREATE TABLE {table} ({columns}, PRIMARY KEY (home, k)) WITH (fillfactor = 70, \
-                 autovacuum_vacuum_scale_factor = 0.05);"
+                 autovacuum_vacuum_scale_factor = 0.05, toast_tuple_target = 8160);\n\
+                 ALTER TABLE {table} ALTER COLUMN v SET STORAGE EXTERNAL;"
             ),
             Shape::Bytes => writeln!(
                 sql,
