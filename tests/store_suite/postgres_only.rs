@@ -88,7 +88,8 @@ async fn units_of_several_nodes_are_done_once_each_however_often_connections_bre
     };
     let count = async {
         let mut counted = 0;
-        for round in 0..60 {
+        // As many as it takes to be cut off often, and no end of them where nobody cuts.
+        for round in (0..2_000).take_while(|round| *round < 60 || cuts.load(Ordering::Relaxed) < 20) {
             let worlds = [&one, &other];
             let pings = (0..20).map(|number: usize| {
                 let world = worlds[(round + number) % 2];
@@ -103,7 +104,7 @@ async fn units_of_several_nodes_are_done_once_each_however_often_connections_bre
         counted
     };
     let (counted, ()) = tokio::join!(count, cut);
-    assert!(cuts.load(Ordering::Relaxed) > 5, "connections were cut");
+    assert!(cuts.load(Ordering::Relaxed) >= 20, "connections were cut");
     let pings = until("an answer", async || other.store.pings(webhook.feed_id).await.ok()).await;
     assert_eq!(pings, counted, "none is lost, and none is done twice");
     schema.drop().await;
