@@ -35,6 +35,8 @@ const RETRIES_IDLE: Duration = Duration::from_secs(60);
 
 /// How often hosts that webhooks wait for are looked at, where nothing told that there is room.
 const HOSTS_AGAIN: Duration = Duration::from_secs(1);
+/// The same where nobody would tell of room.
+const HOSTS_SOON: Duration = Duration::from_millis(20);
 
 /// How long a webhook waits after something did not work.
 const LATER: Duration = Duration::from_secs(1);
@@ -207,7 +209,14 @@ impl Hub {
                 self.retries_at = self.retries_at.min((Instant::now() + wait).max(self.retries_from));
             }
             Halt::Yield => self.queue.push(webhook, Place::Ready),
-            Halt::Crowded { host, is_retry } => self.queue.push(webhook, Place::Host { host, is_retry }),
+            Halt::Crowded { host, is_retry } => {
+                self.queue.push(webhook, Place::Host { host: host.clone(), is_retry });
+                // Since it was turned away, all may have left, and nobody waited yet who would have been told.
+                if !self.shared.slots.await_room(&host) {
+                    self.unpark_from(&host);
+                }
+                self.hosts_at = self.hosts_at.min(Instant::now() + HOSTS_AGAIN);
+            }
             Halt::Slow { is_retry } => self.queue.push(webhook, Place::Slow { is_retry }),
             Halt::Later(reason) => {
                 tracing::warn!(webhook_id = %webhook, reason, "deliveries wait");
@@ -229,10 +238,18 @@ impl Hub {
             freed = self.queue.hosts();
             self.hosts_at = now + if freed.is_empty() { RETRIES_IDLE } else { HOSTS_AGAIN };
         }
-        for host in freed {
-            if !self.queue.unpark(&host, |is_retry| self.shared.slots.room(&host, is_retry)) {
-                self.shared.slots.is_awaited_no_more(&host);
+        freed.iter().for_each(|host| self.unpark_from(host));
+    }
+
+    /// Makes as many webhooks ready as their host has room for.
+    fn unpark_from(&mut self, host: &Arc<str>) {
+        if self.queue.unpark(host, |is_retry| self.shared.slots.room(host, is_retry)) {
+            // Nobody uses it yet: those that are ready now will, in a moment.
+            if !self.shared.slots.await_room(host) {
+                self.hosts_at = self.hosts_at.min(Instant::now() + HOSTS_SOON);
             }
+        } else {
+            self.shared.slots.is_awaited_no_more(host);
         }
     }
 

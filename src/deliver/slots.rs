@@ -186,6 +186,17 @@ impl Slots {
         std::mem::take(&mut self.hosts().freed)
     }
 
+    /// Has whoever uses a host tell when there is room; false where nobody uses it, so that nobody would.
+    pub(super) fn await_room(&self, host: &str) -> bool {
+        match self.hosts().used.get_mut(host) {
+            Some(known) if known.users.all > 0 => {
+                known.turned_away = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Nobody waits any more who was turned away from a host.
     pub(super) fn is_awaited_no_more(&self, host: &str) {
         if let Some(known) = self.hosts().used.get_mut(host) {

@@ -77,6 +77,18 @@ async fn a_crowd_is_turned_away_and_told_of_room() {
 }
 
 #[tokio::test]
+async fn who_waits_late_is_told_of_room_or_that_nobody_would_tell() {
+    let slots = slots(1, 1, 4);
+    let slot = slots.take("a", false).await.unwrap();
+    // One was turned away, and is on his way to the queue while it is found empty.
+    slots.is_awaited_no_more("a");
+    assert!(slots.await_room("a"));
+    drop(slot);
+    assert!(slots.take_freed().contains("a"));
+    assert!(!slots.await_room("a"), "all have left");
+}
+
+#[tokio::test]
 async fn those_who_wait_for_their_hosts_are_bounded_in_all() {
     let slots = slots(1, 2, 4);
     let (mut waiting, mut held, mut refused) = (Vec::new(), Vec::new(), 0);
