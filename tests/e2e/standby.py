@@ -43,8 +43,8 @@ class Pair:
         run([*as_owner(), *copy], "pg_basebackup", 60, cwd="/")
         self.standby = Postgres(None, self.primary.url_through(port), str(data), programs)
         self.servers.append(self.standby)
-        # A place of its own: of one that was killed there may be a lock, whose owner the system has yet to forget.
-        self.standby.start(f"{OPTIONS} -c port={port} -c unix_socket_directories={data}")
+        # Without a socket: of one that was killed there may be a lock, whose owner the system has yet to forget.
+        self.standby.start(f"{OPTIONS} -c port={port} -c unix_socket_directories=")
         self.primary.set("synchronous_standby_names", "*")
         is_in_sync = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
         wait_until(lambda: self.primary.ask(is_in_sync).strip() == "1", "the standby follows")
